@@ -1,0 +1,1 @@
+//! Pixels, coordinate spaces, masks and mask checks for SAM 2. No Burn.

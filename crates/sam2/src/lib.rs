@@ -1,0 +1,1 @@
+//! Segment Anything 2 in Rust: predictors, devices, sessions.
