@@ -1,1 +1,42 @@
-//! Pixels, coordinate spaces, masks and mask checks for SAM 2. No Burn.
+//! Pixels, coordinate spaces, masks and mask checks for SAM 2. No Burn, and no I/O beyond codecs.
+//!
+//! From bytes to the network and back:
+//!
+//! ```
+//! use sam2_image::{DecodeLimits, RgbImage, decode, preprocess, upsample_threshold};
+//!
+//! # fn main() -> Result<(), sam2_image::ImageError> {
+//! let png = RgbImage::from_rgb(3, 2, vec![128; 18])?.to_png()?;
+//! let image = decode(&png, &DecodeLimits::default())?; // [H, W, 3] bytes, as a person sees it
+//! let input = preprocess(&image, 64); // [3, 64, 64] floats for the image encoder
+//! assert_eq!(input.len(), 3 * 64 * 64);
+//!
+//! let logits = vec![1.0; 16 * 16]; // what the mask decoder answers, [16, 16]
+//! let mask = upsample_threshold(&logits, (16, 16), (image.height(), image.width()), 0.0)?;
+//! assert_eq!(mask.area(), 6);
+//! # Ok(())
+//! # }
+//! ```
+
+mod check;
+mod decode;
+mod error;
+mod jpeg;
+mod mask;
+mod orient;
+mod parallel;
+mod png;
+mod preprocess;
+mod rgb;
+mod space;
+mod taps;
+mod upsample;
+
+pub use check::MaskFault;
+pub use decode::{DecodeLimits, decode};
+pub use error::ImageError;
+pub use mask::Mask;
+pub use preprocess::{MEAN, STD, preprocess};
+pub use rgb::RgbImage;
+pub use space::{ImagePx, ImageSize, ModelPx, ModelSpace, Point, Rect};
+pub use upsample::{upsample_logits, upsample_threshold};
