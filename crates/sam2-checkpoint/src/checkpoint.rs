@@ -1,0 +1,220 @@
+//! An open checkpoint, of whichever format.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::config::{ModelConfig, Size, Version, detect};
+use crate::data;
+use crate::error::{CheckpointError, shown};
+use crate::index::{TensorIndex, TensorInfo};
+use crate::metadata::{self, Metadata};
+use crate::safetensors;
+use crate::sniff::{Container, sniff};
+use crate::source::ReadAt;
+
+/// What kind of file a checkpoint was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Format {
+    /// A PyTorch archive, the official `.pt`.
+    Pt,
+    /// A `.safetensors` with the official keys.
+    Safetensors,
+    /// The project's own file (`sam2/1`): `.safetensors` with the configuration inside.
+    Sam2,
+}
+
+/// A model file whose structure has been read and checked; the tensors are read one by one.
+pub struct Checkpoint {
+    source: Arc<dyn ReadAt>,
+    format: Format,
+    index: TensorIndex,
+    official: Option<(Size, Version)>,
+    config: Option<ModelConfig>,
+    metadata: Metadata,
+    sums: Sums,
+}
+
+/// How the data can be verified.
+enum Sums {
+    /// Nothing recorded.
+    None,
+    /// The project's own file: one hash over everything from `start` to the end of the file.
+    Sha256 { start: u64, hash: [u8; 32] },
+}
+
+impl Checkpoint {
+    /// Opens a checkpoint: an official `.pt` or `.safetensors`, or the project's own file. The
+    /// content decides, not a name. Reads headers only.
+    ///
+    /// # Errors
+    /// [`CheckpointError`] with code `bad_model`: not a model file (saying what it looks like),
+    /// cut short, damaged, of a later format, or with an unusable configuration inside.
+    pub fn open(source: Arc<dyn ReadAt>) -> Result<Self, CheckpointError> {
+        match sniff(&*source)? {
+            Container::Safetensors => Self::open_safetensors(source),
+            Container::Zip => Err(CheckpointError::Zip {
+                message: "not read yet".into(),
+            }),
+        }
+    }
+
+    fn open_safetensors(source: Arc<dyn ReadAt>) -> Result<Self, CheckpointError> {
+        let header = safetensors::read_header(&*source)?;
+        let start = header.data_start;
+        Ok(match metadata::parse(&header.metadata)? {
+            Some(own) => Self {
+                source,
+                format: Format::Sam2,
+                official: detect(&header.index),
+                index: header.index,
+                config: Some(own.config),
+                metadata: own.metadata,
+                sums: Sums::Sha256 {
+                    start,
+                    hash: own.data_sha256,
+                },
+            },
+            None => Self::without_config(source, Format::Safetensors, header.index, Sums::None),
+        })
+    }
+
+    /// A checkpoint whose configuration has to be recognised.
+    fn without_config(
+        source: Arc<dyn ReadAt>,
+        format: Format,
+        index: TensorIndex,
+        sums: Sums,
+    ) -> Self {
+        let official = detect(&index);
+        let config = official.map(|(size, version)| ModelConfig::official(size, version));
+        Self {
+            source,
+            format,
+            index,
+            official,
+            config,
+            metadata: Metadata::default(),
+            sums,
+        }
+    }
+
+    /// The kind of file.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The published model that the tensors look like, if any ([`detect`]).
+    pub fn official(&self) -> Option<(Size, Version)> {
+        self.official
+    }
+
+    /// All tensors in order of their names, without their data.
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &TensorInfo)> {
+        self.index.iter()
+    }
+
+    /// Names and shapes.
+    pub fn index(&self) -> &TensorIndex {
+        &self.index
+    }
+
+    /// The configuration: the one inside the file, or that of the published model it looks like.
+    pub fn config(&self) -> Option<&ModelConfig> {
+        self.config.as_ref()
+    }
+
+    /// The configuration, or the error that asks for one.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoConfig`].
+    pub fn require_config(&self) -> Result<&ModelConfig, CheckpointError> {
+        self.config.as_ref().ok_or(CheckpointError::NoConfig)
+    }
+
+    /// Replaces the configuration by one that the person gave (`--config`).
+    pub fn set_config(&mut self, config: ModelConfig) {
+        self.config = Some(config);
+    }
+
+    /// Name, licence and producer, where the file says them.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The model's answers on the built-in picture, where the file brings them.
+    pub fn probe(&self) -> Option<&Value> {
+        self.metadata.probe.as_ref()
+    }
+
+    /// Size of the file in bytes.
+    pub fn file_size(&self) -> u64 {
+        self.source.len()
+    }
+
+    /// Number of elements of all tensors.
+    pub fn num_parameters(&self) -> u64 {
+        self.index
+            .iter()
+            .map(|(_, info)| info.num_elements() as u64)
+            .sum()
+    }
+
+    /// Holds the tensors against a model's ([`TensorIndex::check_against`]).
+    ///
+    /// # Errors
+    /// [`CheckpointError::Mismatch`], one line; the [`Mismatch`](crate::Mismatch) in it has all.
+    pub fn check_against(&self, expected: &[(String, Vec<usize>)]) -> Result<(), CheckpointError> {
+        Ok(self.index.check_against(expected).map_err(Box::new)?)
+    }
+
+    /// Reads one tensor as f32 in C order. Needs memory for that tensor (twice for a strided view)
+    /// and one mebibyte.
+    ///
+    /// # Errors
+    /// [`CheckpointError::NoTensor`], [`CheckpointError::NotFloat`], [`CheckpointError::Checksum`]
+    /// when a `.pt` recorded another CRC, [`CheckpointError::OutOfMemory`], or a failure to read.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        let info = self
+            .index
+            .get(name)
+            .ok_or_else(|| CheckpointError::NoTensor { name: shown(name) })?;
+        data::read_f32(&*self.source, name, info, |_| {})
+    }
+
+    /// Reads all data once and holds it against the checksums that the file records: the sha256 of
+    /// the project's own file, the CRCs of a `.pt`. `progress` gets bytes done and bytes in all.
+    ///
+    /// Returns whether there was anything to verify; a plain `.safetensors` records nothing.
+    ///
+    /// # Errors
+    /// [`CheckpointError::Checksum`], or a failure to read.
+    pub fn verify_data_sha256(
+        &self,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<bool, CheckpointError> {
+        match &self.sums {
+            Sums::None => Ok(false),
+            Sums::Sha256 { start, hash } => {
+                let total = self.source.len().saturating_sub(*start);
+                let (mut hasher, mut done) = (Sha256::new(), 0);
+                data::stream(&*self.source, *start, total, "the model's data", |piece| {
+                    hasher.update(piece);
+                    done += piece.len() as u64;
+                    progress(done, total);
+                })?;
+                if hasher.finalize()[..] != hash[..] {
+                    return Err(CheckpointError::Checksum {
+                        what: "the model's data".into(),
+                    });
+                }
+                Ok(true)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
