@@ -1,0 +1,89 @@
+//! Running other programs, with errors that say which one failed and why.
+
+use std::ffi::OsStr;
+use std::io::ErrorKind;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs `command` with the terminal it inherits; a status other than 0 is an error.
+pub fn run(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs `command` and returns what it printed, whatever its status; `None` when there is no such
+/// program.
+pub fn output(command: &mut Command) -> Result<Option<Output>> {
+    match command.stdin(Stdio::null()).output() {
+        Ok(output) => Ok(Some(output)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot start {}", show(command))),
+    }
+}
+
+/// Standard output of a command that succeeded, trimmed; `None` when it is missing or failed.
+pub fn answer(command: &mut Command) -> Option<String> {
+    let output = output(command).ok().flatten()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// Whether `program` can be started.
+pub fn exists(program: impl AsRef<OsStr>) -> bool {
+    matches!(output(Command::new(program).arg("--version")), Ok(Some(_)))
+}
+
+/// Takes away what `cargo run` puts in the environment of this program, so that a Cargo started
+/// from here behaves as one started from a shell.
+pub fn without_cargo_environment(command: &mut Command) -> &mut Command {
+    for (name, _) in std::env::vars_os() {
+        let Some(name) = name.to_str() else { continue };
+        let ours = name == "CARGO"
+            || name == "LD_LIBRARY_PATH"
+            || name.starts_with("CARGO_PKG_")
+            || name.starts_with("CARGO_MANIFEST_")
+            || name == "CARGO_PRIMARY_PACKAGE";
+        if ours {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn show(command: &Command) -> String {
+    let mut shown = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        shown.push(' ');
+        shown.push_str(&argument.to_string_lossy());
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_not_an_answer() {
+        assert!(!exists("no-such-program-anywhere"));
+        assert_eq!(answer(&mut Command::new("no-such-program-anywhere")), None);
+    }
+
+    #[test]
+    fn an_error_names_the_command() {
+        let error = run(Command::new("false").arg("--really"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("false --really"), "{error}");
+        assert!(error.contains("exit status: 1"), "{error}");
+    }
+}
