@@ -1,0 +1,295 @@
+#!/usr/bin/env python3
+"""The full-size parity sweep: the `sam2` binary against the official code, every configuration and seed.
+
+    cargo xtask parity                       # makes the environment and calls this
+    python tests/parity/sweep.py --sam2 target/release/sam2 --work DIR [--configs t,2.0l] [--seeds 1,2,3] [--device cpu]
+                                 [--kinds image,video] [--references-only] [--keep] [--fresh] [--table FILE]
+
+For each configuration and seed: a checkpoint of seeded weights in the official layout (.pt for odd seeds,
+.safetensors for even ones), what the official code answers, what `sam2 segment` or `sam2 track` answers, and the
+worst figures in a Markdown table. Exit status 1 when a case is beyond its bounds (those of compare.py).
+
+Everything lands in --work: some 4 GB for all of it, and 2 GB more for the checkpoint of the moment (--keep keeps
+them all). A run that was stopped goes on where it was: references are kept, and a case is skipped while its
+figures come from the same binary (by SHA-256), unless --fresh. The table always shows everything known.
+Time on 2 cores: micro in seconds; tiny some 10 minutes a seed, large 30, nearly all of it video.
+"""
+import argparse, gc, hashlib, json, pathlib, platform, shutil, subprocess, sys, time
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+import compare
+import pictures
+
+HERE = pathlib.Path(__file__).resolve().parent
+MICRO = HERE.parent / "fixtures" / "micro" / "micro.yaml"
+CONFIGS = ("micro", "t", "s", "b+", "l", "2.0t", "2.0s", "2.0b+", "2.0l")
+INPUTS = 1  # raise it when pictures, prompts or seeded weights change: older references are then left alone
+VIDEO_SIZE = (427, 241)
+KINDS = (compare.EMBEDDING, compare.LOGITS, compare.IOU, compare.MASK)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call of the binary: `name` is unique for a configuration and seed."""
+
+    name: str
+    prompts: list
+    picture: tuple = ()  # (width, height) of an image case
+    frames: int = 0
+    both_ways: bool = False
+
+    @property
+    def video(self):
+        return self.frames > 0
+
+    @property
+    def bounds(self):
+        return compare.VIDEO_BOUNDS if self.video else compare.IMAGE_BOUNDS
+
+
+def cases(config, seed, kinds):
+    """What is held for a configuration and seed, cheapest first."""
+    out = []
+    if "image" in kinds:
+        for name, size in pictures.FULL_SIZES.items():
+            out.append(Case(name, pictures.prompts(*size), picture=size))
+    if "video" in kinds:
+        out.append(Case("both-ways", pictures.tracks(*VIDEO_SIZE, first=4), frames=10, both_ways=True))
+        if seed == 1 or config == "micro":
+            out.append(Case("forward", pictures.tracks(*VIDEO_SIZE), frames=10))
+        if config == "micro" or (config == "t" and seed == 1):  # one object: drift, not objects, is the question
+            out.append(Case("drift", pictures.tracks(*VIDEO_SIZE)[:1], frames=50))
+    return out
+
+
+class Sweep:
+    def __init__(self, args):
+        self.a, self.work = args, args.work
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.results_file = self.work / "results.json"
+        self.results = json.loads(self.results_file.read_text()) if self.results_file.exists() else {}
+        self.binary = None
+        if args.sam2:
+            self.binary = hashlib.sha256(args.sam2.read_bytes()).hexdigest()
+
+    def say(self, text):
+        print(f"[{time.strftime('%H:%M:%S')}] {text}", flush=True)
+
+    # Inputs -------------------------------------------------------------------------------------
+
+    def input_of(self, case):
+        """The picture, or the folder of frames, drawn when it is not there yet."""
+        folder = self.work / f"inputs{INPUTS}"
+        if not case.video:
+            path = folder / f"{case.name}.png"
+            if not path.exists():
+                folder.mkdir(exist_ok=True)
+                save_png(path, pictures.picture(*case.picture, seed=case.picture[0]))
+            return path
+        path = folder / f"frames{case.frames}"
+        path.mkdir(parents=True, exist_ok=True)
+        for t in range(case.frames):
+            frame = path / f"{t:05d}.png"
+            if not frame.exists():
+                save_png(frame, pictures.frame(*VIDEO_SIZE, t, case.frames))
+        return path
+
+    def reference_of(self, config, seed, case):
+        return self.work / f"references{INPUTS}" / f"{config}_seed{seed}_{case.name}.npz"
+
+    def checkpoint_of(self, config, seed):
+        return self.work / "checkpoints" / f"{config}_seed{seed}{'.pt' if seed % 2 else '.safetensors'}"
+
+    def make_references(self, config, seed, wanted):
+        """Runs the official code for each case in `wanted`, and writes the checkpoint when it is not there."""
+        import reference
+
+        checkpoint = self.checkpoint_of(config, seed)
+        need_checkpoint = self.binary and not checkpoint.exists()
+        missing = [c for c in wanted if not self.reference_of(config, seed, c).exists()]
+        name = str(MICRO) if config == "micro" else config
+        for video in (False, True):
+            todo = [c for c in missing if c.video == video]
+            if not todo and not (need_checkpoint and not video):
+                continue
+            model = reference.build(name, seed, video=video)
+            if need_checkpoint and not video:
+                checkpoint.parent.mkdir(exist_ok=True)
+                partial = checkpoint.with_name("partial-" + checkpoint.name)
+                reference.save_checkpoint(model, partial)
+                partial.rename(checkpoint)
+            for case in todo:
+                start = time.time()
+                source = self.input_of(case)
+                if video:
+                    out = reference.video_reference(model, source, case.prompts, case.both_ways)
+                else:
+                    out = reference.image_reference(model, source, case.prompts)
+                path = self.reference_of(config, seed, case)
+                path.parent.mkdir(exist_ok=True)
+                partial = path.with_name("partial-" + path.name)
+                np.savez_compressed(partial, **out)
+                partial.rename(path)
+                self.say(f"{config} seed {seed} {case.name}: official code, {time.time() - start:.0f} s")
+            del model
+            gc.collect()
+
+    # The project --------------------------------------------------------------------------------
+
+    def run_binary(self, config, seed, case):
+        """Calls the binary; returns (arrays or None, what went wrong, seconds)."""
+        folder = self.work / "ours"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        prompts, npz = folder / "prompts.json", folder / "out.npz"
+        prompts.write_text(json.dumps(case.prompts))
+        command = [str(self.a.sam2.resolve()), "track" if case.video else "segment", str(self.input_of(case)),
+                   "--model", str(self.checkpoint_of(config, seed)), "--prompts", str(prompts), "--npz", str(npz),
+                   "--out", str(folder / "masks"), "--device", self.a.device]
+        if config == "micro":
+            command += ["--config", str(MICRO)]
+        if case.both_ways:
+            command += ["--both-ways"]
+        start = time.time()
+        done = subprocess.run(command, capture_output=True, text=True)
+        seconds = time.time() - start
+        if done.returncode != 0:
+            return None, f"exit status {done.returncode}: {done.stderr.strip()[-300:]}", seconds
+        if not npz.exists():
+            return None, "no .npz was written", seconds
+        return compare.load(npz), None, seconds
+
+    def hold(self, config, seed, case):
+        got, problem, seconds = self.run_binary(config, seed, case)
+        entry = {"config": config, "seed": seed, "case": case.name, "device": self.a.device, "binary": self.binary,
+                 "seconds": round(seconds, 1), "worst": {}, "bad": [problem] if problem else []}
+        if got is not None:
+            ref = compare.load(self.reference_of(config, seed, case))
+            entry["worst"], entry["bad"] = compare.compare(ref, got, case.bounds)
+            if case.name == "drift":
+                entry["frames"] = by_frame(ref, got)
+        self.results[key_of(config, seed, case.name, self.a.device)] = entry
+        partial = self.results_file.with_suffix(".partial")
+        partial.write_text(json.dumps(self.results, indent=1))
+        partial.rename(self.results_file)
+        figures = ", ".join(f"{k} {entry['worst'][k]:.3g}" for k in KINDS if k in entry["worst"])
+        self.say(f"{config} seed {seed} {case.name}: {'FAILED: ' + '; '.join(entry['bad'][:3]) if entry['bad'] else 'ok'} ({figures}; {seconds:.0f} s)")
+
+    def is_done(self, config, seed, case):
+        entry = self.results.get(key_of(config, seed, case.name, self.a.device))
+        return not self.a.fresh and entry is not None and entry["binary"] == self.binary
+
+    def run(self):
+        failed = 0
+        for config in self.a.configs:
+            for seed in self.a.seeds:
+                wanted = cases(config, seed, self.a.kinds)
+                todo = [c for c in wanted if not self.is_done(config, seed, c)] if self.binary else wanted
+                if todo:
+                    self.make_references(config, seed, todo)
+                if self.binary:
+                    for case in todo:
+                        self.hold(config, seed, case)
+                        write_table(self.results, self.a)
+                    failed += sum(bool(self.results[key_of(config, seed, c.name, self.a.device)]["bad"]) for c in wanted)
+                    if not self.a.keep:
+                        self.checkpoint_of(config, seed).unlink(missing_ok=True)
+        if self.binary:
+            write_table(self.results, self.a)
+            self.say(f"{failed} cases beyond their bounds; table in {self.a.table}")
+        return 1 if failed else 0
+
+
+def key_of(config, seed, case, device):
+    return f"{config}|{seed}|{case}|{device}"
+
+
+def save_png(path, array):
+    partial = path.with_suffix(".partial")
+    Image.fromarray(array).save(partial, format="PNG", optimize=True)
+    partial.rename(path)
+
+
+def by_frame(ref, got):
+    """Worst figure of the logits for each frame, in order."""
+    figures = {}
+    for key, r in ref.items():
+        if key.startswith("logits_") and key in got and got[key].shape == r.shape:
+            frame = int(key.split("_")[1])
+            figures[frame] = max(figures.get(frame, 0.0), compare.figure_of(compare.LOGITS, r, got[key]))
+    return [figures[f] for f in sorted(figures)]
+
+
+def write_table(results, args):
+    """The Markdown table of everything in `results`."""
+    order = {c: i for i, c in enumerate(CONFIGS)}
+    rows = sorted(results.values(), key=lambda e: (order.get(e["config"], 99), e["seed"], e["device"]))
+    figure = lambda e, k: "" if k not in e["worst"] else (f"{e['worst'][k]:.5f}" if k == compare.MASK else f"{e['worst'][k]:.1e}")
+    image, video = compare.IMAGE_BOUNDS, compare.VIDEO_BOUNDS
+    lines = [
+        "# Parity with the official code",
+        "",
+        "Written by `cargo xtask parity` (tests/parity/sweep.py). Seeded weights of every configuration, the official PyTorch code",
+        "(sam2 1.1.0) on one side, the `sam2` binary on the other, the worst figure over all prompts, frames and objects of a case.",
+        "",
+        f"Bounds: embedding relative L2 {image[compare.EMBEDDING]:g}, logits {image[compare.LOGITS]:g} of the largest (video {video[compare.LOGITS]:g}),"
+        f" IoU score {image[compare.IOU]:g}, mask IoU {image[compare.MASK]:g}.",
+        "Image cases (eight prompts each): " + ", ".join(f"{n} {w} x {h}" for n, (w, h) in pictures.FULL_SIZES.items()) + ".",
+        f"Video cases: a clip of {VIDEO_SIZE[0]} x {VIDEO_SIZE[1]}; `both-ways` and `forward` 10 frames and 3 objects, `drift` 50 frames and one object.",
+        "",
+        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {platform.machine()}, {version(args.sam2)}.",
+        "",
+        "| configuration | seed | case | device | " + " | ".join(KINDS) + " | seconds | within bounds |",
+        "|---|---|---|---|" + "---|" * (len(KINDS) + 2),
+    ]
+    for e in rows:
+        verdict = "yes" if not e["bad"] else "NO: " + "; ".join(e["bad"][:2]).replace("|", "/").replace("\n", " ")
+        lines.append(f"| {e['config']} | {e['seed']} | {e['case']} | {e['device']} | " + " | ".join(figure(e, k) for k in KINDS) + f" | {e['seconds']:.0f} | {verdict} |")
+    drift = [e for e in rows if e.get("frames")]
+    if drift:
+        shown = (0, 1, 4, 9, 19, 29, 39, 49)
+        lines += ["", "Drift: worst logits figure at a frame, as a share of the largest logit there.", "",
+                  "| configuration | seed | device | " + " | ".join(f"frame {f}" for f in shown) + " |", "|---|---|---|" + "---|" * len(shown)]
+        for e in drift:
+            lines.append(f"| {e['config']} | {e['seed']} | {e['device']} | " + " | ".join(f"{e['frames'][f]:.1e}" if f < len(e["frames"]) else "" for f in shown) + " |")
+    args.table.write_text("\n".join(lines) + "\n")
+
+
+def version(binary):
+    done = subprocess.run([str(binary.resolve()), "--version"], capture_output=True, text=True)
+    return done.stdout.strip() or "sam2"
+
+
+def main():
+    ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    ap.add_argument("--sam2", type=pathlib.Path, help="the release binary")
+    ap.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints, references and results")
+    ap.add_argument("--configs", type=lambda s: s.split(","), default=list(CONFIGS))
+    ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], default=[1, 2, 3])
+    ap.add_argument("--kinds", type=lambda s: s.split(","), default=["image", "video"])
+    ap.add_argument("--device", default="cpu")
+    ap.add_argument("--threads", type=int, default=0, help="threads of the official code (default: all)")
+    ap.add_argument("--references-only", action="store_true", help="only what the official code answers; needs no binary")
+    ap.add_argument("--keep", action="store_true", help="keep every checkpoint")
+    ap.add_argument("--fresh", action="store_true", help="run the binary again for cases that are done")
+    ap.add_argument("--table", type=pathlib.Path, default=HERE / "RESULTS.md")
+    a = ap.parse_args()
+    unknown = [c for c in a.configs if c not in CONFIGS] + [k for k in a.kinds if k not in ("image", "video")]
+    if unknown:
+        ap.error(f"unknown: {', '.join(unknown)}; configurations are {', '.join(CONFIGS)}, kinds image and video")
+    if a.references_only:
+        a.sam2 = None
+    elif not a.sam2 or not a.sam2.is_file():
+        ap.error("--sam2 must name the built binary (cargo build --release -p sam2-cli), or pass --references-only")
+    if a.threads:
+        import torch
+
+        torch.set_num_threads(a.threads)
+    sys.exit(Sweep(a).run())
+
+
+if __name__ == "__main__":
+    main()
