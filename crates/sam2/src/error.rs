@@ -1,0 +1,69 @@
+//! The error type of everything that people call, and its stable codes.
+
+use crate::checked::Fault;
+use sam2_checkpoint::CheckpointError;
+use sam2_checkpoint::config::ConfigError;
+use sam2_image::ImageError;
+use sam2_model::LoadError;
+
+/// What went wrong and what to do. [`Error::code`] is stable (the table in ARCHITECTURE.md).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A picture, a prompt's coordinates, or a mask.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A model file.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// A configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A tensor that could not become part of the network.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A prompt that asks for nothing or contradicts itself.
+    #[error("{0}")]
+    Prompt(String),
+    /// The model, at this input size, needs more memory than there is.
+    #[error("{what} needs about {need_mb} MB, and {have_mb} MB are there: {hint}")]
+    OutOfMemory { what: String, need_mb: u64, have_mb: u64, hint: String },
+    /// No GPU could be opened although one was asked for.
+    #[error("no usable GPU: {0}; use the device cpu, or auto to choose by itself")]
+    NoGpu(String),
+    /// The GPU went away in the middle of work.
+    #[error("the GPU was lost ({0}); the work goes on after a restart, or on the device cpu")]
+    DeviceLost(String),
+    /// A read-back that failed the mask check on every device tried.
+    #[error("the mask check refused the result: {0}; try again, or use the device cpu")]
+    Fault(#[from] Fault),
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
+    /// A setting out of its range.
+    #[error("{0}")]
+    Setting(String),
+    /// A video or its frames.
+    #[error("{0}")]
+    Video(String),
+}
+
+impl Error {
+    /// The stable code of this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Image(e) => e.code(),
+            Self::Checkpoint(e) => e.code(),
+            Self::Config(e) => e.code(),
+            Self::Load(_) => "bad_model",
+            Self::Prompt(_) => "bad_prompt",
+            Self::OutOfMemory { .. } => "out_of_memory",
+            Self::NoGpu(_) => "no_webgpu",
+            Self::DeviceLost(_) => "device_lost",
+            Self::Fault(_) => "mask_fault",
+            Self::Cancelled => "cancelled",
+            Self::Setting(_) => "bad_setting",
+            Self::Video(_) => "unsupported_video",
+        }
+    }
+}
