@@ -1,0 +1,1 @@
+"""Recipe that trains sam2-nano: see training/README.md."""

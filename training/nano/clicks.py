@@ -1,0 +1,77 @@
+"""Phase 2 and on: prompts through the real decoder, with corrective rounds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional as F
+
+from . import losses, prompts
+from .model import decode, features
+
+
+def mask_loss(logits: torch.Tensor, target: torch.Tensor, focal: float) -> torch.Tensor:
+    """Per-mask loss [...]: BCE and dice early on; `focal` > 0 moves weight from plain BCE to focal loss."""
+    loss = losses.dice(logits, target)
+    if focal > 0:
+        loss = loss + focal * losses.focal(logits, target)
+    return loss + (2.0 if focal == 0 else 0.5) * losses.bce(logits, target)
+
+
+def round_loss(masks, ious, score, target, single_click: bool, focal: float):
+    """Loss of one decoder round and the logits that go into the next.
+
+    masks [N, 4, h, w], ious [N, 4], score [N, 1], target [N, h, w] in 0..1. A single click is ambiguous: only the best
+    of the three multimask tokens learns (as the paper), token 0 a little; with more prompts token 0 learns and the
+    three follow a little, for the official decoder falls back on them when token 0 is unstable.
+    """
+    n = len(target)
+    t = target[:, None].expand_as(masks)
+    each = mask_loss(masks, t, focal)
+    best = each[:, 1:].min(1).values
+    loss = (best + 0.4 * each[:, 0]) if single_click else (each[:, 0] + 0.3 * best)
+    true_iou = losses.iou(masks.detach(), t)
+    loss = loss + (ious - true_iou).abs().mean(1)
+    loss = loss + 0.05 * F.binary_cross_entropy_with_logits(score[:, 0], torch.ones(n))
+    if single_click:
+        pick = ious[:, 1:].argmax(1) + 1
+    else:
+        pick = torch.zeros(n, dtype=torch.long)
+    rows = torch.arange(n)
+    return loss.mean(), masks[rows, pick].detach(), true_iou[rows, pick].mean().item()
+
+
+def click_step(model, images, masks, rng: np.random.Generator, rounds: int, focal: float, box_share: float, train_encoder: bool):
+    """Backward pass of one batch; returns loss and IoU per round (keys: click1, box, click2, ...).
+
+    images normalised [B, 3, S, S], masks uint8 [B, K, S, S]. Gradients of all rounds gather on the feature maps; the
+    encoder is walked back once.
+    """
+    b, k = masks.shape[:2]
+    full = masks.flatten(0, 1)
+    target = F.avg_pool2d(full[:, None].float(), 4)[:, 0]
+    hard = (target > 0.5).numpy()
+    with torch.set_grad_enabled(train_encoder):
+        fpn = features(model, images)
+    leaves = [f.detach().requires_grad_(train_encoder) for f in fpn]
+    box = rng.random() < box_share
+    if box:
+        points = prompts.boxes(full.numpy() > 0, rng)
+        labels = torch.tensor([[2, 3]]).expand(b * k, 2)
+    else:
+        points = prompts.first_clicks(hard, rng)
+        labels = torch.ones(b * k, 1, dtype=torch.long)
+    prev, out, total = None, {}, 0.0
+    for r in range(rounds):
+        if prev is not None:
+            p, lab = prompts.corrections(prev.numpy() > 0, hard, rng)
+            points, labels = torch.cat([points, p], 1), torch.cat([labels, lab], 1)
+        mask_input = None if prev is None else prev[:, None].clamp(-32, 32)
+        low, ious, _, score = decode(model, leaves, points, labels, mask_input, k)
+        loss, prev, iou = round_loss(low, ious, score, target, r == 0 and not box, focal)
+        (loss / rounds).backward()
+        total += loss.item() / rounds
+        out["box" if box and r == 0 else f"click{r + 1}" if not box else f"box+{r}"] = iou
+    if train_encoder:
+        torch.autograd.backward(fpn, [f.grad for f in leaves])
+    return total, out

@@ -1,0 +1,59 @@
+"""Phase 1, dense query pre-training of the encoder: "which pixels belong to the same object as this one?".
+
+A throw-away head on the stride-4 map: for Q random pixels the logit of every other pixel is a dot product of a query
+MLP and a 1 x 1 key map. It teaches the encoder grouping at once, where clicks through a random decoder teach nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from .losses import dice
+
+
+class DenseHead(nn.Module):
+    """Query and key projections over the sum of all FPN levels, brought to stride 4."""
+
+    def __init__(self, channels: int = 128, dim: int = 64):
+        super().__init__()
+        self.lateral = nn.ModuleList([nn.Conv2d(channels, dim, 1) for _ in range(3)])
+        self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.GELU(), nn.Conv2d(dim, dim, 3, padding=1), nn.GELU())
+        self.key = nn.Conv2d(dim, dim, 1)
+        self.query = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        self.bias = nn.Parameter(torch.tensor(-1.0))
+
+    def forward(self, fpn: list[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
+        """fpn: stride 4, 8, 16 maps [B, C, h, w]; at: [B, Q] flat stride-4 indices; logits [B, Q, S/4, S/4]."""
+        size = fpn[0].shape[-2:]
+        x = self.lateral[0](fpn[0])
+        for conv, f in zip(self.lateral[1:], fpn[1:]):
+            x = x + F.interpolate(conv(f), size=size, mode="bilinear", align_corners=False)
+        x = self.mix(x)
+        b, c, h, w = x.shape
+        picked = x.flatten(2).gather(2, at[:, None, :].expand(b, c, -1))
+        q = self.query(picked.transpose(1, 2))
+        logits = torch.bmm(q, self.key(x).flatten(2)) * c**-0.5
+        return logits.view(b, -1, h, w) + self.bias
+
+
+def dense_step(model, head: DenseHead, images: torch.Tensor, labels: torch.Tensor, queries: int = 32):
+    """Loss and mean IoU of one batch: images normalised [B, 3, S, S], labels uint8 [B, S, S] (0 = backdrop)."""
+    out = model.image_encoder(images)["backbone_fpn"]
+    small = labels[:, 2::4, 2::4].long()
+    flat = small.flatten(1)
+    # Each object has the same chance whatever its size; the backdrop is one "object" among them.
+    count = F.one_hot(flat, int(flat.max()) + 1).sum(1).float()
+    weight = 1.0 / count.clamp(min=8).gather(1, flat)
+    weight = torch.where(flat == 0, weight * 0.5, weight)
+    at = torch.multinomial(weight, queries, replacement=True)
+    target = (small[:, None] == flat.gather(1, at)[:, :, None, None]).float()
+    logits = head(list(out), at)
+    bce = F.binary_cross_entropy_with_logits(logits, target)
+    loss = 2 * bce + dice(logits, target).mean()
+    with torch.no_grad():
+        on, want = logits > 0, target > 0.5
+        inter = (on & want).sum((-2, -1)).float()
+        iou = (inter / (on | want).sum((-2, -1)).clamp(min=1)).mean().item()
+    return loss, iou

@@ -1,0 +1,84 @@
+"""Batches of scenes made in worker processes.
+
+cv2 in a forked worker dead-locks, hence `spawn` and `cv2.setNumThreads(0)`. Every sample is a function of (seed,
+sample number) alone, so a resumed run sees new scenes, not the first ones again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from .compose import Scene, scene, targets
+
+POOL = 240
+REUSE = 3
+
+
+class Scenes(IterableDataset):
+    """Endless scenes: dict of image uint8 [3, S, S], labels uint8 [S, S] and masks uint8 [K, S, S]."""
+
+    def __init__(self, cache: Path, side: int, prompts: int, seed: int, start: int = 0, part_share: float = 0.15):
+        self.cache, self.side, self.prompts, self.seed, self.start = cache, side, prompts, seed, start
+        self.part_share = part_share
+
+    def __iter__(self):
+        import cv2
+
+        from .sprites import SpriteBank
+        from .textures import Photos
+
+        cv2.setNumThreads(0)
+        torch.set_num_threads(1)
+        info = get_worker_info()
+        worker, workers = (info.id, info.num_workers) if info else (0, 1)
+        bank = SpriteBank(sorted(p.with_suffix("") for p in self.cache.glob("*.json")))
+        photos = Photos(self.cache / "photos.npz")
+        i = self.start + worker
+        pool: list[Scene] = []
+        while True:
+            rng = np.random.default_rng([self.seed, i])
+            i += workers
+            # One sample in REUSE is a new scene, the others are mirrored or recoloured old ones with other targets:
+            # composing would otherwise cost half as much as training on the result.
+            if len(pool) < POOL // REUSE or i // workers % REUSE == 0:
+                s = scene(rng, bank, photos, self.side)
+                pool.append(s)
+                if len(pool) > POOL:
+                    pool.pop(int(rng.integers(POOL)))
+            else:
+                s = again(rng, pool[int(rng.integers(len(pool)))])
+            masks = targets(rng, s, self.prompts, self.part_share)
+            if masks is None:
+                continue
+            yield {
+                "image": torch.from_numpy(np.ascontiguousarray(s.image.transpose(2, 0, 1))),
+                "labels": torch.from_numpy(np.ascontiguousarray(s.objects)),
+                "masks": torch.from_numpy(masks.astype(np.uint8)),
+            }
+
+
+def again(rng: np.random.Generator, s: Scene) -> Scene:
+    """The scene once more: mirrored half the time, with another exposure and white balance."""
+    gain = rng.uniform(0.75, 1.25) * (1 + rng.normal(0, 0.06, 3))
+    ramp = np.arange(256)[:, None] * gain
+    table = np.clip(ramp, 0, 255).astype(np.uint8)
+    image = np.dstack([table[s.image[..., c], c] for c in range(3)])
+    flip = slice(None, None, -1 if rng.random() < 0.5 else 1)
+    return Scene(image[:, flip], s.objects[:, flip], s.parts[:, flip], s.full_area)
+
+
+def batches(dataset: IterableDataset, batch: int, workers: int):
+    """Iterator of collated batches; workers run at the lowest priority that still keeps the trainer fed."""
+    return iter(
+        DataLoader(
+            dataset,
+            batch_size=batch,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+            prefetch_factor=3 if workers else None,
+        )
+    )

@@ -1,0 +1,67 @@
+"""The backdrop photographs, by licence: only public domain, CC0 and CC-BY ones, each named for the model card."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+import OpenEXR
+
+WALLPAPERS = {
+    "aitzgorri_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
+    "friends_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
+    "life_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
+    "picosdeeuropa_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
+    "sunset_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
+    "Picture_0B_by_freespace.jpg": 'Trevor "Freespace", CC-BY-4.0',
+    "Picture_1A_by_freespace.jpg": 'Trevor "Freespace", CC-BY-4.0',
+    "seeding_by_Clements_Engelhardt.jpg": "Clemens Engelhardt, CC0-1.0",
+    "umang_by_Abhishek_Mudgal.jpg": "Abhishek Mudgal, CC-BY-4.0",
+    "Wine_by_Jakkub_Mede.jpg": "Jakub Mede, CC-BY-4.0",
+}
+SKIMAGE = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")
+SKLEARN = ("china.jpg", "flower.jpg")
+
+
+def collect(raw: Path, out: Path) -> int:
+    """Decodes the photographs and panoramas found under `raw` and in the Python packages into one .npz; returns their number."""
+    import sklearn
+    import skimage
+
+    paths = [p for p in raw.rglob("*.jpg") if p.name in WALLPAPERS]
+    paths += [Path(skimage.__file__).parent / "data" / n for n in SKIMAGE]
+    paths += [Path(sklearn.__file__).parent / "datasets" / "images" / n for n in SKLEARN]
+    found: dict[str, np.ndarray] = {}
+    for path in sorted(paths):
+        img = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+        if img is None:
+            raise FileNotFoundError(f"{path}: not a picture; unpack the packages named in training/README.md")
+        s = min(1.0, 1400 / max(img.shape[:2]))
+        found[path.stem] = cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
+    for path in sorted(raw.rglob("*.exr.js")):
+        found["hdri_" + path.name.split(".")[0]] = panorama(path)
+    np.savez(out, **found)
+    return len(found)
+
+
+def panorama(path: Path) -> np.ndarray:
+    """A CC0 panorama of @pmndrs/assets (EXR as base64 in JavaScript), tone-mapped, its middle band at 1024 x 384."""
+    m = re.search(r"base64,([A-Za-z0-9+/=]+)", path.read_text())
+    if not m:
+        raise ValueError(f"{path}: no base64 data in it")
+    with tempfile.NamedTemporaryFile(suffix=".exr") as f:
+        f.write(base64.b64decode(m[1]))
+        f.flush()
+        with OpenEXR.File(f.name) as exr:
+            channels = exr.channels()
+            hdr = (channels.get("RGB") or channels["RGBA"]).pixels
+    hdr = np.maximum(np.asarray(hdr, np.float32)[..., :3], 0)
+    ldr = hdr / (hdr + np.median(hdr) * 1.5 + 1e-6)
+    ldr = (np.clip(ldr, 0, 1) ** (1 / 1.6) * 255).astype(np.uint8)
+    h = ldr.shape[0]
+    band = ldr[int(0.2 * h) : int(0.95 * h)]
+    return cv2.resize(band, (1024, 384), interpolation=cv2.INTER_CUBIC)

@@ -1,0 +1,176 @@
+"""The training loop: phases from a file, a checkpoint every few minutes, an average of the weights for evaluation.
+
+Everything needed to go on lies in WORK/checkpoint.pt (written to a temporary name and renamed), so the run may be
+killed at any moment. The phase file is read again at every checkpoint: a phase can be cut short or lengthened live.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import time
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from . import loader
+from .clicks import click_step
+from .dense import DenseHead, dense_step
+from .model import build, normalise
+
+PHASES = Path(__file__).resolve().parents[1] / "phases.toml"
+SAVE_SECONDS = 150
+LOG_SECONDS = 20
+
+
+class Trainer:
+    """Holds model, average, optimiser and position in the curriculum."""
+
+    def __init__(self, work: Path, cache: Path, phases: Path = PHASES, data: Path | None = None, threads: int = 2):
+        self.work, self.cache, self.phase_file, self.data = work, cache, phases, data
+        work.mkdir(parents=True, exist_ok=True)
+        torch.set_num_threads(threads)
+        torch.manual_seed(0)
+        self.phase, self.step, self.total, self.seconds, self.best = 0, 0, 0, 0.0, -1.0
+        self.model = build(128)
+        self.head = DenseHead()
+        self.average: dict[str, torch.Tensor] = {}
+        self.optimiser = None
+        self.saved_optimiser = None
+        path = work / "checkpoint.pt"
+        if path.is_file():
+            self.load(torch.load(path, map_location="cpu", weights_only=True))
+            print(f"resumed: phase {self.phase}, step {self.step}, {self.seconds / 3600:.2f} h", flush=True)
+
+    def load(self, c: dict) -> None:
+        self.model.load_state_dict(c["model"])
+        self.head.load_state_dict(c["head"])
+        self.average, self.saved_optimiser = c["average"], c["optimiser"]
+        self.phase, self.step, self.total = c["phase"], c["step"], c["total"]
+        self.seconds, self.best = c["seconds"], c["best"]
+
+    def save(self) -> None:
+        state = {
+            "model": self.model.state_dict(), "head": self.head.state_dict(), "average": self.average,
+            "optimiser": self.optimiser.state_dict() if self.optimiser else None,
+            "phase": self.phase, "step": self.step, "total": self.total, "seconds": self.seconds, "best": self.best,
+        }  # fmt: skip
+        part = self.work / "checkpoint.pt.part"
+        torch.save(state, part)
+        os.replace(part, self.work / "checkpoint.pt")
+
+    def phases(self) -> list[dict]:
+        return tomllib.loads(self.phase_file.read_text())["phase"]
+
+    def resize(self, side: int) -> None:
+        """The same weights in a model for another input size (positional grids differ, parameters do not)."""
+        if self.model.image_size != side:
+            state = self.model.state_dict()
+            self.model = build(side)
+            self.model.load_state_dict(state)
+
+    def make_optimiser(self, p: dict) -> None:
+        encoder = list(self.model.image_encoder.parameters())
+        ids = {id(q) for q in encoder}
+        rest = [q for q in self.model.parameters() if id(q) not in ids] + list(self.head.parameters())
+        self.optimiser = torch.optim.AdamW(
+            [{"params": encoder, "kind": "encoder"}, {"params": rest, "kind": "rest"}],
+            lr=p["lr"], betas=(0.9, 0.98), weight_decay=0.03,
+        )  # fmt: skip
+        if self.saved_optimiser is not None:
+            self.optimiser.load_state_dict(self.saved_optimiser)
+            self.saved_optimiser = None
+
+    def set_rates(self, p: dict) -> bool:
+        """Sets this step's rates: warm-up, then cosine to `end` of the rate; returns whether the encoder learns."""
+        at = self.step / p["steps"]
+        rate = p["lr"] * min(1, (self.step + 1) / p.get("warmup", 100))
+        end = p.get("end", 0.3)
+        rate *= end + (1 - end) * 0.5 * (1 + np.cos(np.pi * min(at, 1)))
+        learns = self.step >= p.get("freeze", 0)
+        for g in self.optimiser.param_groups:
+            g["lr"] = rate * (p.get("encoder", 1.0) * learns if g["kind"] == "encoder" else 1.0)
+        return learns
+
+    def update_average(self) -> None:
+        decay = min(0.998, (1 + self.total) / (20 + self.total))
+        with torch.no_grad():
+            for k, v in self.model.state_dict().items():
+                if k in self.average and v.dtype.is_floating_point:
+                    self.average[k].lerp_(v, 1 - decay)
+                else:
+                    self.average[k] = v.detach().clone()
+
+    def log(self, name: str, row: dict) -> None:
+        path = self.work / "log.csv"
+        new = not path.exists()
+        with open(path, "a", newline="") as f:
+            w = csv.writer(f)
+            if new:
+                w.writerow(["hours", "phase", "step", "samples", "key", "value"])
+            for k, v in row.items():
+                w.writerow([f"{self.seconds / 3600:.4f}", name, self.step, self.total, k, f"{v:.4f}"])
+
+    def run(self) -> None:
+        """Trains until the last phase is done."""
+        while self.phase < len(self.phases()):
+            self.run_phase()
+            self.phase, self.step = self.phase + 1, 0
+            self.optimiser = None
+            self.save()
+
+    def run_phase(self) -> None:
+        p = self.phases()[self.phase]
+        self.resize(p["side"])
+        self.make_optimiser(p)
+        self.model.train()
+        scenes = loader.Scenes(
+            self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=self.step * p["batch"],
+            part_share=p.get("part_share", 0.15),
+        )  # fmt: skip
+        batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
+        sums: dict[str, list[float]] = {}
+        logged = saved = tick = time.monotonic()
+        while self.step < p["steps"]:
+            batch = next(batches)
+            rng = np.random.default_rng([7, self.phase, self.step])
+            learns = self.set_rates(p)
+            self.optimiser.zero_grad(set_to_none=True)
+            images = normalise(batch["image"])
+            if p["kind"] == "dense":
+                loss, iou = dense_step(self.model, self.head, images, batch["labels"], p.get("queries", 32))
+                loss.backward()
+                values = {"loss": loss.item(), "iou": iou}
+            else:
+                rounds = int(rng.integers(1, p["rounds"] + 1))
+                value, ious = click_step(
+                    self.model, images, batch["masks"], rng, rounds, p.get("focal", 0.0), p.get("boxes", 0.4), learns
+                )
+                values = {"loss": value, **ious}
+            norm = torch.nn.utils.clip_grad_norm_([q for q in self.model.parameters() if q.grad is not None], 1.0)
+            if not torch.isfinite(norm):
+                print(f"step {self.step}: gradient not finite, skipped", flush=True)
+            else:
+                self.optimiser.step()
+                self.update_average()
+            self.step += 1
+            self.total += p["batch"]
+            for k, v in values.items():
+                sums.setdefault(k, []).append(v)
+            now = time.monotonic()
+            self.seconds += now - tick
+            tick = now
+            if now - logged > LOG_SECONDS:
+                row = {k: float(np.mean(v)) for k, v in sums.items()}
+                row["per_second"] = p["batch"] * len(sums["loss"]) / (now - logged)
+                print(p["name"], self.step, json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
+                self.log(p["name"], row)
+                sums, logged = {}, now
+            if now - saved > SAVE_SECONDS:
+                self.save()
+                p = self.phases()[self.phase]
+                saved = tick = time.monotonic()
+        self.save()
