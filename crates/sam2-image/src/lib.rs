@@ -19,6 +19,8 @@
 //! ```
 
 mod check;
+mod checksum;
+mod components;
 mod decode;
 mod error;
 mod jpeg;
@@ -28,15 +30,22 @@ mod parallel;
 mod png;
 mod preprocess;
 mod rgb;
+mod rle;
 mod space;
 mod taps;
 mod upsample;
 
-pub use check::MaskFault;
+pub use check::{
+    ABSENT_LOGIT, IOU_RANGE, LOGIT_RANGE, LogitStats, MASK_PROMPT_LOGIT, MaskFault, SCORE_RANGE,
+    inspect, inspect_scores,
+};
+pub use checksum::{checksum_weights, checksums, verify_checksums};
+pub use components::{Components, fill_holes_in_mask_scores, postprocess_logits};
 pub use decode::{DecodeLimits, decode};
 pub use error::ImageError;
 pub use mask::Mask;
 pub use preprocess::{MEAN, STD, preprocess};
 pub use rgb::RgbImage;
+pub use rle::Rle;
 pub use space::{ImagePx, ImageSize, ModelPx, ModelSpace, Point, Rect};
 pub use upsample::{upsample_logits, upsample_threshold};

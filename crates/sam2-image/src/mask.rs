@@ -170,6 +170,11 @@ impl Mask {
         })
     }
 
+    /// The pixels to change; each must stay 0 or 1.
+    pub(crate) fn bits_mut(&mut self) -> &mut [u8] {
+        &mut self.bits
+    }
+
     /// For callers inside the crate that made the bits to measure, each 0 or 1.
     pub(crate) fn from_parts(width: usize, height: usize, bits: Vec<u8>) -> Self {
         debug_assert_eq!(bits.len(), width * height);
@@ -181,18 +186,19 @@ impl Mask {
     }
 }
 
+/// A mask from rows of text, `#` inside.
+#[cfg(test)]
+pub(crate) fn drawn(rows: &[&str]) -> Mask {
+    let bytes = rows
+        .iter()
+        .flat_map(|row| row.bytes().map(|b| u8::from(b == b'#')))
+        .collect();
+    Mask::from_parts(rows[0].len(), rows.len(), bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// A mask from rows of text, `#` inside.
-    pub(crate) fn drawn(rows: &[&str]) -> Mask {
-        let bytes = rows
-            .iter()
-            .flat_map(|row| row.bytes().map(|b| u8::from(b == b'#')))
-            .collect();
-        Mask::from_bytes(rows[0].len(), rows.len(), bytes).unwrap()
-    }
 
     #[test]
     fn area_and_boxes() {

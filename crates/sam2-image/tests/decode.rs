@@ -1,5 +1,11 @@
 //! Picture files of every kind against Pillow, and files that are no pictures.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
 mod common;
 
 use common::{fixture, pattern};

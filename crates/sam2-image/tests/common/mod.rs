@@ -1,6 +1,11 @@
 //! The fixtures of `tests/fixtures`, and the two formulas that `make.py` shares with the tests.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
 
 use std::path::PathBuf;
 
