@@ -1,0 +1,339 @@
+/**
+ * What happens when: the model, the picture, the questions about it, and the one state that the
+ * page shows. Every answer carries the generation of the picture it belongs to and is thrown away
+ * when that is over.
+ */
+import { Sam2 } from '../sam2/client.js';
+import { isAbort } from '../sam2/errors.js';
+import { knownOutline, outlineOf } from './outlines.js';
+import { showable } from './picture.js';
+import { Prompts, chosenMask, promptOf } from './prompts.js';
+
+/** @typedef {import('../sam2/index.d.ts').ModelSource} ModelSource */
+/** @typedef {import('../sam2/index.d.ts').EngineAssets} EngineAssets */
+/** @typedef {import('../sam2/index.d.ts').Progress} Progress */
+/** @typedef {import('../sam2/index.d.ts').Sam2Image} Sam2Image */
+/** @typedef {import('../sam2/index.d.ts').Mask} Mask */
+/** @typedef {import('./types.js').PageState} PageState */
+/** @typedef {import('./types.js').ImagePx} ImagePx */
+/** @typedef {import('./types.js').ImageBox} ImageBox */
+/** @typedef {import('./status.js').Message} Message */
+
+/** @typedef {{ source: ModelSource, name: string, title: string, note: string }} ModelRequest */
+/** @typedef {{ blob: Blob, name: string, shown: import('./picture.js').Shown | null }} Picture */
+/** @typedef {{ error: unknown, retry: (() => void) | null }} Failure */
+
+/**
+ * @typedef {object} ControllerOptions
+ * @property {() => Promise<EngineAssets>} assets
+ * @property {'auto' | 'webgpu' | 'cpu'} device
+ * @property {(state: PageState, message: Message) => void} onState
+ * @property {(progress: Progress) => void} onProgress
+ * @property {() => void} onChange something to be drawn has changed
+ * @property {(text: string) => void} onWarning
+ */
+
+export class Controller {
+  prompts = new Prompts();
+  /** @type {Picture | null} */
+  picture = null;
+  /** @type {Sam2Image | null} */
+  image = null;
+  /** @type {ModelRequest | null} */
+  model = null;
+  /** @type {ControllerOptions} */
+  #options;
+  /** @type {InstanceType<typeof Sam2> | null} */
+  #sam = null;
+  #generation = 0;
+  /** What is under way; the first of these that is true names the page's state. */
+  #busy = { loading: true, encoding: false, decoding: false };
+  /** @type {Failure | null} */
+  #failure = null;
+  #loadAbort = new AbortController();
+  #loadRunning = false;
+  #pictureAbort = new AbortController();
+  #stepAbort = new AbortController();
+
+  /** @param {ControllerOptions} options */
+  constructor(options) {
+    this.#options = options;
+  }
+
+  get sam() {
+    return this.#sam;
+  }
+
+  /** @returns {Mask | null} */
+  get mask() {
+    const step = this.prompts.shown;
+    return step === null ? null : chosenMask(step);
+  }
+
+  /** The outline to draw. */
+  get outline() {
+    return knownOutline(this.mask);
+  }
+
+  /** Nothing under way, a picture to ask about. */
+  get isIdle() {
+    return this.image !== null && !Object.values(this.#busy).some(Boolean);
+  }
+
+  /** @param {ModelRequest} request */
+  async loadModel(request) {
+    this.#loadAbort.abort();
+    const abort = new AbortController();
+    this.#loadAbort = abort;
+    this.#loadRunning = true;
+    this.#set({ loading: true }, null);
+    const options = { signal: abort.signal, onProgress: this.#options.onProgress };
+    try {
+      if (this.#sam === null) {
+        const sam = await Sam2.load({
+          ...options, model: request.source, device: this.#options.device, assets: await this.#options.assets(),
+          onLog: ({ level, text }) => {
+            if (level === 'warn') this.#options.onWarning(text);
+          },
+        });
+        sam.on('device-lost', (death) => void this.#recover(death));
+        this.#sam = sam;
+      } else {
+        await this.#sam.loadModel(request.source, options);
+      }
+    } catch (error) {
+      if (abort !== this.#loadAbort) return; // another model was asked for meanwhile
+      this.#loadRunning = false;
+      const cancelled = isAbort(error) && this.#sam !== null;
+      this.#set({ loading: false }, cancelled ? null : { error, retry: () => void this.loadModel(request) });
+      return;
+    }
+    this.#loadRunning = false;
+    this.model = request;
+    this.prompts.forgetAnswers();
+    this.#set({ loading: false }, null);
+    await this.#encode();
+  }
+
+  /** An error from outside, such as a model list that cannot be read. @param {unknown} error @param {(() => void) | null} retry */
+  fail(error, retry) {
+    this.#set({ loading: this.#loadRunning }, { error, retry });
+  }
+
+  /** @param {Blob} blob @param {string} name */
+  async openPicture(blob, name) {
+    this.#forgetPicture();
+    const generation = this.#generation;
+    this.picture = { blob, name, shown: null };
+    this.#set({ encoding: true }, null);
+    try {
+      const shown = await showable(blob);
+      if (generation !== this.#generation) {
+        shown.bitmap.close();
+        return;
+      }
+      this.picture.shown = shown;
+      this.#options.onChange();
+    } catch {
+      // The engine may read what the browser cannot; if not, its error says why.
+    }
+    if (generation === this.#generation) await this.#encode();
+  }
+
+  closePicture() {
+    this.#forgetPicture();
+    this.#set({}, null);
+  }
+
+  /** @param {ImagePx} at @param {boolean} negative */
+  click(at, negative) {
+    if (this.picture?.shown == null) return;
+    this.prompts.addClick({ ...at, label: negative ? 0 : 1 });
+    this.#asked();
+  }
+
+  /** @param {ImageBox} box */
+  box(box) {
+    if (this.picture?.shown == null) return;
+    this.prompts.addBox(box);
+    this.#asked();
+  }
+
+  undo() {
+    const last = this.prompts.last;
+    if (last?.answer === null) this.#stepAbort.abort();
+    if (this.prompts.undo()) this.#set({}, null);
+  }
+
+  reset() {
+    this.#stepAbort.abort();
+    this.prompts.reset();
+    this.#set({}, null);
+  }
+
+  /** @param {number} index */
+  async choose(index) {
+    const step = this.prompts.shown;
+    if (step === null || step.chosen === index) return;
+    step.chosen = index;
+    this.#options.onChange();
+    const mask = chosenMask(step);
+    try {
+      if (mask !== null) await outlineOf(mask);
+      this.#set({}, this.#failure);
+    } catch (error) {
+      if (!isAbort(error)) this.#set({}, { error, retry: () => void this.choose(index) });
+    }
+  }
+
+  #forgetPicture() {
+    this.#generation += 1;
+    this.#pictureAbort.abort();
+    this.#pictureAbort = new AbortController();
+    this.#stepAbort.abort();
+    this.image?.dispose();
+    this.image = null;
+    this.picture?.shown?.bitmap.close();
+    this.picture = null;
+    this.prompts.reset();
+    this.#busy.encoding = false;
+    this.#busy.decoding = false;
+  }
+
+  /** Gives the picture to the engine, for the first time or again, then answers what waits. */
+  async #encode() {
+    const { picture } = this;
+    const sam = this.#sam;
+    if (picture === null) return;
+    if (sam === null || this.#busy.loading) return; // loadModel comes back here
+    const generation = this.#generation;
+    const options = { signal: this.#pictureAbort.signal, onProgress: this.#options.onProgress };
+    this.#set({ encoding: true }, null);
+    try {
+      if (this.image === null) {
+        const image = await sam.setImage(picture.blob, options);
+        if (generation !== this.#generation) {
+          image.dispose();
+          return;
+        }
+        this.image = image;
+        await this.#showAsEngineSees(picture, image);
+      } else {
+        await this.image.ready(options);
+      }
+    } catch (error) {
+      if (generation !== this.#generation) return;
+      this.#set({ encoding: false }, { error, retry: () => void this.#encode() });
+      return;
+    }
+    if (generation !== this.#generation) return;
+    this.#set({ encoding: false }, null);
+    await this.#answerAll();
+  }
+
+  /** Where the browser shows nothing, or another size, the engine's pixels are shown instead. @param {Picture} picture @param {Sam2Image} image */
+  async #showAsEngineSees(picture, image) {
+    const { shown } = picture;
+    if (shown !== null && shown.width === image.width && shown.height === image.height) return;
+    shown?.bitmap.close();
+    picture.shown = null;
+    picture.shown = await showable(await /** @type {InstanceType<typeof Sam2>} */ (this.#sam).decodeImage(picture.blob));
+    this.#options.onChange();
+  }
+
+  #asked() {
+    this.#set({}, null);
+    if (this.image !== null) void this.#answerAll();
+  }
+
+  /** Answers the steps in order: a later one starts from the mask of the one before. */
+  async #answerAll() {
+    const { image } = this;
+    if (image === null || !this.isIdle) return;
+    const generation = this.#generation;
+    for (let step = this.prompts.unanswered; step !== null; step = this.prompts.unanswered) {
+      this.#set({ decoding: true }, null);
+      this.#stepAbort = new AbortController();
+      try {
+        const answer = await image.predict(promptOf(step), { signal: this.#stepAbort.signal, onProgress: this.#options.onProgress });
+        if (generation !== this.#generation) return;
+        if (this.prompts.has(step)) {
+          this.prompts.answer(step, answer);
+          const mask = chosenMask(step);
+          if (mask !== null) await outlineOf(mask);
+        }
+      } catch (error) {
+        if (generation !== this.#generation) return;
+        if (isAbort(error)) continue; // undone while it was being answered
+        step.answer = null; // a mask without its outline is not shown
+        this.#set({ decoding: false }, { error, retry: () => void this.#answerAll() });
+        return;
+      }
+      if (generation !== this.#generation) return;
+    }
+    this.#set({ decoding: false }, this.#failure);
+  }
+
+  /** The worker died: the session starts another by itself, this waits until the picture is in it. @param {import('../sam2/index.d.ts').Sam2Error} death */
+  async #recover(death) {
+    if (this.#busy.loading || this.#busy.encoding || death.code === 'out_of_memory') return; // its own caller tells
+    const generation = this.#generation;
+    const wasDecoding = this.#busy.decoding;
+    this.#set({ encoding: true }, null);
+    try {
+      await (this.image ?? /** @type {InstanceType<typeof Sam2>} */ (this.#sam)).ready({ onProgress: this.#options.onProgress });
+    } catch (error) {
+      if (generation === this.#generation) this.#set({ encoding: false }, { error, retry: () => void this.#recover(death) });
+      return;
+    }
+    if (generation !== this.#generation) return;
+    this.#set({ encoding: false }, this.#failure);
+    if (!wasDecoding) await this.#answerAll();
+  }
+
+  /** @param {Partial<{ loading: boolean, encoding: boolean, decoding: boolean }>} busy @param {Failure | null} failure */
+  #set(busy, failure) {
+    Object.assign(this.#busy, busy);
+    this.#failure = failure;
+    const { state, message } = this.#describe();
+    this.#options.onState(state, message);
+    this.#options.onChange();
+  }
+
+  /** @returns {{ state: PageState, message: Message }} */
+  #describe() {
+    const { loading, encoding, decoding } = this.#busy;
+    if (loading) {
+      return { state: 'loading', message: { text: 'Starting…', cancel: this.#sam === null ? null : () => this.#loadAbort.abort() } };
+    }
+    if (this.#failure !== null) return { state: 'error', message: describeFailure(this.#failure) };
+    if (encoding) {
+      return { state: 'encoding', message: { text: 'Looking at the picture…', hint: 'You can click already.', cancel: () => this.closePicture() } };
+    }
+    if (decoding) return { state: 'decoding', message: { text: 'Finding the mask…' } };
+    if (this.picture === null) return { state: 'ready', message: { text: 'Ready.', hint: 'Open a picture or try a sample.' } };
+    const { mask } = this;
+    if (mask === null) return { state: 'idle', message: { text: 'Click a thing in the picture.', hint: 'Or drag a box around it.' } };
+    if (mask.area === 0) return { state: 'idle', message: { text: 'Nothing found there.', hint: 'Try another place, or a box.' } };
+    return { state: 'idle', message: { text: `Mask of ${mask.area.toLocaleString('en')} pixels.`, hint: hintForMore() } };
+  }
+}
+
+/** @param {Failure} failure @returns {Message} */
+function describeFailure({ error, retry }) {
+  if (isAbort(error)) return { text: 'Loading was cancelled.', hint: '', retry };
+  const { message, hint } = /** @type {{ message?: string, hint?: string }} */ (error ?? {});
+  return { text: sentence(message ?? String(error)), hint: hint ? sentence(hint) : '', retry };
+}
+
+/** The engine writes its errors for a terminal: no capital, no full stop. @param {string} text */
+function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
+}
+
+/** A finger has no right button. */
+function hintForMore() {
+  return window.matchMedia('(pointer: coarse)').matches
+    ? 'Tap what is missing; hold, or switch to Remove, for what is too much.'
+    : 'Click to add what is missing, right-click what is too much.';
+}

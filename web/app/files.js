@@ -1,0 +1,58 @@
+/** Files that come in by choosing, dropping or pasting, sorted into pictures and models. */
+
+const MODEL = /\.(pt|pth|safetensors)$/i;
+const CONFIG = /\.ya?ml$/i;
+
+/** @typedef {{ picture: File | null, model: File | null, config: File | null }} Sorted */
+
+/**
+ * Goes by name, then by type: browsers give model files no type, and some pictures neither.
+ * @param {Iterable<File>} files
+ * @returns {Sorted}
+ */
+export function sortFiles(files) {
+  /** @type {Sorted} */
+  const sorted = { picture: null, model: null, config: null };
+  for (const file of files) {
+    if (MODEL.test(file.name)) sorted.model ??= file;
+    else if (CONFIG.test(file.name)) sorted.config ??= file;
+    else sorted.picture ??= file;
+  }
+  return sorted;
+}
+
+/**
+ * @param {HTMLElement} veil shown while something hovers over the page
+ * @param {(files: Sorted) => void} onFiles
+ */
+export function listenForFiles(veil, onFiles) {
+  let depth = 0;
+  const hasFiles = (/** @type {DragEvent} */ event) => event.dataTransfer?.types.includes('Files') ?? false;
+  document.addEventListener('dragenter', (event) => {
+    if (!hasFiles(event)) return;
+    depth += 1;
+    veil.hidden = false;
+  });
+  document.addEventListener('dragleave', (event) => {
+    if (!hasFiles(event)) return;
+    depth = Math.max(0, depth - 1);
+    veil.hidden = depth === 0;
+  });
+  document.addEventListener('dragover', (event) => {
+    if (hasFiles(event)) event.preventDefault();
+  });
+  document.addEventListener('drop', (event) => {
+    depth = 0;
+    veil.hidden = true;
+    const files = event.dataTransfer?.files;
+    if (files === undefined || files.length === 0) return;
+    event.preventDefault();
+    onFiles(sortFiles(files));
+  });
+  document.addEventListener('paste', (event) => {
+    const files = event.clipboardData?.files;
+    if (files === undefined || files.length === 0) return;
+    event.preventDefault();
+    onFiles(sortFiles(files));
+  });
+}

@@ -1,0 +1,313 @@
+/** Connects the page's parts. */
+import { Sam2Error } from '../sam2/errors.js';
+import { Controller } from './controller.js';
+import { byId, make } from './dom.js';
+import { cutout, rleJson, save, stemOf } from './exports.js';
+import { listenForFiles, sortFiles } from './files.js';
+import { HoverPreview } from './hover.js';
+import { Input } from './input.js';
+import { ModelMenu, askBeforeFetching } from './model-menu.js';
+import { chooseModel, isElsewhere, modelFromUrl, parseDevice, parseManifest } from './models.js';
+import { Panel } from './panel.js';
+import { Stage } from './stage.js';
+import { Status } from './status.js';
+import { View } from './view.js';
+
+/** @typedef {import('./files.js').Sorted} Sorted */
+/** @typedef {import('./models.js').ModelEntry} ModelEntry */
+/** @typedef {import('../sam2/index.d.ts').ModelByAddress} ModelByAddress */
+
+const SAMPLES = [
+  { file: 'cat.jpg', title: 'Cat' },
+  { file: 'coffee.jpg', title: 'Coffee' },
+  { file: 'astronaut.jpg', title: 'Astronaut' },
+  { file: 'rocket.jpg', title: 'Rocket' },
+];
+
+const query = new URLSearchParams(location.search);
+const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
+const surface = byId('surface', HTMLCanvasElement);
+const area = byId('area', HTMLElement);
+
+const view = new View();
+const stage = new Stage(surface, view);
+const status = new Status();
+const hover = new HoverPreview((path) => stage.show({ preview: path !== null, mask: path ?? controller.outline }));
+let removing = false;
+let boxTool = false;
+let warning = '';
+/** @type {import('./controller.js').Picture | null} */
+let shownPicture = null;
+
+const askedDevice = query.get('device') ?? 'auto';
+const controller = new Controller({
+  assets: engineAssets,
+  device: parseDevice(askedDevice) ?? 'auto',
+  onState: (state, message) => status.show(state, message),
+  onProgress: (progress) => status.progress(progress),
+  onChange: render,
+  onWarning: (text) => {
+    warning = text;
+    render();
+  },
+});
+const panel = new Panel((index) => void controller.choose(index));
+const menu = new ModelMenu({
+  entry: (entry) => void useEntry(entry),
+  address: (address) => void useAddress(modelFromUrl(address, document.baseURI)),
+  files: (files) => takeFiles(sortFiles(files)),
+});
+
+/** Draws what the controller holds. */
+function render() {
+  const { picture, prompts, image, model, sam } = controller;
+  const shown = picture?.shown ?? null;
+  if (shown !== null && shownPicture !== picture) {
+    byId('empty', HTMLElement).hidden = true;
+    view.setPicture(shown);
+    surface.hidden = false;
+  }
+  shownPicture = shown === null ? null : picture;
+  byId('empty', HTMLElement).hidden = shown !== null;
+  const last = prompts.last;
+  stage.show({ picture: shown?.bitmap ?? null, mask: controller.outline, preview: false, clicks: last?.clicks ?? [], box: last?.box ?? null });
+  stage.draw(); // at once: the canvas has its place before anything asks where it is
+  panel.showMasks(prompts.shown);
+  panel.showFacts({
+    device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image,
+    decodeMs: prompts.shown?.answer?.decodeMs ?? null, note: [model?.note, warning].filter(Boolean).join(' '),
+  });
+  const busy = status.state === 'loading' || status.state === 'encoding';
+  for (const id of ['download', 'download-cutout', 'download-svg', 'download-rle']) button(id).disabled = controller.mask === null || busy;
+  button('undo').disabled = prompts.isEmpty;
+  button('reset').disabled = prompts.isEmpty;
+  byId('toolbar', HTMLElement).setAttribute('aria-disabled', String(shown === null));
+  showZoom();
+}
+
+function showZoom() {
+  button('zoom-fit').textContent = view.isFit ? 'Fit' : `${Math.round((100 * view.scale) / view.fitScale)} %`;
+}
+
+const input = new Input(surface, area, view, {
+  click: (at, negative) => {
+    hover.stop();
+    controller.click(at, negative || removing);
+  },
+  box: (box) => {
+    setBoxTool(false);
+    hover.stop();
+    controller.box(box);
+  },
+  drag: (drag) => stage.show({ drag }),
+  cursor: (cursor) => stage.show({ cursor }),
+  hover: (at) => {
+    const wanted = byId('hover', HTMLInputElement).checked && controller.prompts.isEmpty && controller.isIdle;
+    if (at !== null && wanted && controller.image !== null) hover.ask(controller.image, at);
+    else if (stage.scene.preview || at === null) hover.stop();
+  },
+  viewChanged: () => {
+    stage.redraw();
+    showZoom();
+  },
+  boxTool: () => boxTool,
+});
+
+/** @param {boolean} on */
+function setRemoving(on) {
+  removing = on;
+  button('add').setAttribute('aria-pressed', String(!on));
+  button('remove').setAttribute('aria-pressed', String(on));
+}
+
+/** @param {boolean} on */
+function setBoxTool(on) {
+  boxTool = on;
+  button('box').setAttribute('aria-pressed', String(on));
+  if (!on) input.cancel();
+}
+
+function undo() {
+  if (!input.cancel()) controller.undo();
+}
+
+function startOver() {
+  if (input.cancel()) return;
+  setBoxTool(false);
+  setRemoving(false);
+  controller.reset();
+}
+
+function fit() {
+  view.fit();
+  stage.redraw();
+  showZoom();
+}
+
+/** @param {Sorted} files */
+function takeFiles({ picture, model, config }) {
+  if (model !== null) void useFile(model, config);
+  if (picture !== null) void controller.openPicture(picture, picture.name || 'picture');
+}
+
+/** @param {string} file */
+async function openSample(file) {
+  try {
+    const response = await fetch(new URL(`samples/${file}`, import.meta.url));
+    if (!response.ok) throw new Sam2Error('bad_image', `The sample could not be fetched: the server answered ${response.status}.`, 'Open a picture of your own.');
+    await controller.openPicture(await response.blob(), file);
+  } catch (error) {
+    controller.fail(error, () => void openSample(file));
+  }
+}
+
+/** @param {File} file @param {File | null} config */
+async function useFile(file, config) {
+  const configYaml = config === null ? undefined : await config.text();
+  await useModel({ file, name: file.name, configYaml }, file.name, file.name, '');
+}
+
+/** @param {ModelEntry} entry */
+async function useEntry(entry) {
+  if (entry.url === null) {
+    controller.fail(new Sam2Error('bad_model', `The model ${entry.name} has to be opened from a file.`, 'Choose Model, then “Open a model file”.'), null);
+    return;
+  }
+  if (!(await mayFetch({ url: entry.url, bytes: entry.bytes }))) return;
+  let configYaml;
+  if (entry.config !== undefined) configYaml = await (await fetch(entry.config)).text();
+  const { url, name, sha256, bytes } = entry;
+  await useModel({ url, name, sha256, bytes, configYaml }, name, entry.title, entry.note);
+}
+
+/** @param {ModelByAddress & { url: string, name: string }} model */
+async function useAddress(model) {
+  if (await mayFetch(model)) await useModel(model, model.name, model.name, '');
+}
+
+/** @param {{ url: string, bytes?: number | undefined }} model */
+async function mayFetch(model) {
+  if (!isElsewhere(model.url, location.origin) || await askBeforeFetching(model)) return true;
+  if (controller.model === null) {
+    controller.fail(new Sam2Error('bad_model', 'No model is loaded.', 'Choose one from the Model menu.'), null);
+  }
+  return false;
+}
+
+/** @param {ModelByAddress} source @param {string} name @param {string} title @param {string} note */
+async function useModel(source, name, title, note) {
+  warning = '';
+  await controller.loadModel({ source, name, title, note });
+  if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
+}
+
+/** Where `cargo xtask wasm` has put the engine; the names carry hashes, so they are listed. */
+async function engineAssets() {
+  const folder = new URL('../../pkg/', import.meta.url);
+  const response = await fetch(new URL('assets.json', folder), { cache: 'no-cache' });
+  if (!response.ok) {
+    throw new Sam2Error('device_lost', `The engine is not there: the server answered ${response.status}.`, 'Build it with `cargo xtask wasm`.');
+  }
+  const { js, wasm, wasm_bytes: wasmBytes } = await response.json();
+  return { js: new URL(js, folder), wasm: new URL(wasm, folder), wasmBytes };
+}
+
+async function start() {
+  if (parseDevice(askedDevice) === null) {
+    controller.fail(new Sam2Error('bad_setting', `?device=${askedDevice} is not known.`, 'Use auto, webgpu or cpu.'), null);
+    return;
+  }
+  const address = new URL('../../models/manifest.json', import.meta.url);
+  let manifest = parseManifest([], address.href);
+  try {
+    const response = await fetch(address, { cache: 'no-cache' });
+    if (!response.ok) throw new Sam2Error('bad_model', `The list of models is not there: the server answered ${response.status}.`, 'Open a model file from the Model menu.');
+    manifest = parseManifest(await response.json(), address.href);
+  } catch (error) {
+    if (!query.has('model')) {
+      controller.fail(error, () => void start());
+      return;
+    }
+  }
+  menu.showEntries(manifest.entries);
+  const choice = chooseModel(query, manifest, document.baseURI);
+  if (choice === null) controller.fail(new Sam2Error('bad_model', 'The list of models is empty.', 'Open a model file from the Model menu.'), null);
+  else if (choice.kind === 'entry') await useEntry(choice.entry);
+  else if (choice.kind === 'url') await useAddress(choice.model);
+  else {
+    const names = manifest.entries.map(({ name }) => name).join(', ');
+    controller.fail(new Sam2Error('bad_model', `There is no model named ${choice.name}.`, `Known are: ${names}.`), null);
+  }
+}
+
+byId('samples', HTMLElement).append(...SAMPLES.map(({ file, title }) => {
+  const sample = make('button', { type: 'button', class: 'sample' },
+    make('img', { src: new URL(`samples/${file}`, import.meta.url).href, alt: '', width: '118', height: '80' }), make('span', {}, title));
+  sample.addEventListener('click', () => void openSample(file));
+  return sample;
+}));
+
+const open = byId('open', HTMLInputElement);
+open.addEventListener('change', () => {
+  if (open.files !== null) takeFiles(sortFiles(open.files));
+  open.value = ''; // the same file may be chosen again
+});
+listenForFiles(byId('drop-veil', HTMLElement), takeFiles);
+
+button('add').addEventListener('click', () => setRemoving(false));
+button('remove').addEventListener('click', () => setRemoving(true));
+button('box').addEventListener('click', () => setBoxTool(!boxTool));
+button('undo').addEventListener('click', undo);
+button('reset').addEventListener('click', startOver);
+button('zoom-in').addEventListener('click', () => input.zoomIn());
+button('zoom-out').addEventListener('click', () => input.zoomOut());
+button('zoom-fit').addEventListener('click', fit);
+
+/** @param {string} id @param {(mask: import('../sam2/index.d.ts').Mask, picture: import('./controller.js').Picture) => Promise<{ blob: Blob, suffix: string }>} work */
+function onDownload(id, work) {
+  button(id).addEventListener('click', async () => {
+    const { mask, picture } = controller;
+    if (mask === null || picture === null) return;
+    try {
+      const { blob, suffix } = await work(mask, picture);
+      save(blob, stemOf(picture.name) + suffix);
+    } catch (error) {
+      controller.fail(error, null);
+    }
+  });
+}
+onDownload('download', async (mask) => ({ blob: await mask.toPng(), suffix: '_mask.png' }));
+onDownload('download-cutout', async (mask, { blob }) => ({
+  blob: await cutout(mask, blob, () => /** @type {NonNullable<typeof controller.sam>} */ (controller.sam).decodeImage(blob)), suffix: '_cutout.png',
+}));
+onDownload('download-svg', async (mask) => ({ blob: new Blob([await mask.toSvg()], { type: 'image/svg+xml' }), suffix: '_outline.svg' }));
+onDownload('download-rle', async (mask, { name }) => ({
+  blob: rleJson(mask, name, controller.sam?.device ?? '', controller.model?.name ?? ''), suffix: '_mask.json',
+}));
+
+/** @type {Record<string, () => void>} */
+const KEYS = {
+  z: undo, Z: undo, Escape: startOver, n: () => setRemoving(!removing), N: () => setRemoving(!removing),
+  b: () => setBoxTool(!boxTool), B: () => setBoxTool(!boxTool), '+': () => input.zoomIn(), '=': () => input.zoomIn(),
+  '-': () => input.zoomOut(), 0: fit, o: () => open.click(), O: () => open.click(),
+};
+document.addEventListener('keydown', (event) => {
+  const target = /** @type {Element} */ (event.target);
+  // Escape closes what is open first, and letters belong to fields that are typed in.
+  if (document.querySelector('dialog[open], [popover]:popover-open') !== null) return;
+  if (target.matches('input:not([type="file"], [type="checkbox"]), textarea, select')) return;
+  const withControl = event.ctrlKey || event.metaKey;
+  if (event.altKey || (withControl && event.key !== 'z')) return;
+  const action = KEYS[event.key];
+  if (action === undefined) return;
+  event.preventDefault();
+  action();
+});
+
+new ResizeObserver(() => {
+  view.setArea({ width: area.clientWidth, height: area.clientHeight });
+  stage.redraw();
+}).observe(area);
+view.setArea({ width: area.clientWidth, height: area.clientHeight });
+status.show('loading', { text: 'Starting…' });
+void start();

@@ -1,0 +1,98 @@
+/** Which models there are, and which one the address asks for. No DOM here. */
+
+/** @typedef {import('../sam2/index.d.ts').ModelByAddress} ModelByAddress */
+
+/**
+ * @typedef {object} ModelEntry one model of models/manifest.json
+ * @property {string} name
+ * @property {string} title
+ * @property {string | null} url absolute; null when only a file of one's own will do
+ * @property {string | undefined} sha256
+ * @property {number | undefined} bytes
+ * @property {string | undefined} config address of a yaml
+ * @property {string} licence
+ * @property {string} note shown beside the result, for example that the weights are untrained
+ */
+
+/** @typedef {{ entries: ModelEntry[], preferred: ModelEntry | null }} Manifest */
+/** @typedef {{ kind: 'entry', entry: ModelEntry } | { kind: 'url', model: ModelByAddress & { url: string, name: string } } | { kind: 'unknown', name: string }} ModelChoice */
+
+/** @param {unknown} value @returns {string | undefined} */
+const text = (value) => (typeof value === 'string' && value !== '' ? value : undefined);
+
+/**
+ * Reads the manifest; entries that make no sense are left out.
+ * @param {unknown} json
+ * @param {string} base address of the manifest, to which the files' addresses are relative
+ * @returns {Manifest}
+ */
+export function parseManifest(json, base) {
+  const manifest = /** @type {{ models?: unknown, default?: unknown }} */ (Array.isArray(json) ? { models: json } : json ?? {});
+  /** @type {ModelEntry[]} */
+  const entries = [];
+  for (const raw of Array.isArray(manifest.models) ? manifest.models : []) {
+    const name = text(raw?.name);
+    if (name === undefined) continue;
+    const place = text(raw.url) ?? text(raw.file);
+    const sha256 = text(raw.sha256)?.toLowerCase();
+    const bytes = Number(raw.bytes ?? raw.size);
+    entries.push({
+      name,
+      title: text(raw.title) ?? name,
+      url: place === undefined ? null : new URL(place, base).href,
+      sha256: sha256 !== undefined && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined,
+      bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined,
+      config: /\.ya?ml$/.test(text(raw.config) ?? '') ? new URL(raw.config, base).href : undefined,
+      licence: text(raw.licence) ?? text(raw.license) ?? '',
+      note: text(raw.note) ?? (raw.trained === false || raw.untrained === true
+        ? 'This model is untrained: its masks show that the engine works, and nothing about the picture.' : ''),
+    });
+  }
+  const preferred = entries.find((entry) => entry.name === manifest.default) ?? entries.find((entry) => entry.url !== null) ?? null;
+  return { entries, preferred };
+}
+
+/**
+ * What `?model=NAME|URL` means. An address may bring `&sha256=` and `&bytes=`.
+ * @param {URLSearchParams} query
+ * @param {Manifest} manifest
+ * @param {string} base address of the page
+ * @returns {ModelChoice | null} null when the address names no model and the manifest has none
+ */
+export function chooseModel(query, manifest, base) {
+  const asked = text(query.get('model'));
+  if (asked === undefined) return manifest.preferred === null ? null : { kind: 'entry', entry: manifest.preferred };
+  const entry = manifest.entries.find(({ name }) => name === asked);
+  if (entry !== undefined) return { kind: 'entry', entry };
+  if (!/[/:]|\.(pt|pth|safetensors)$/.test(asked)) return { kind: 'unknown', name: asked };
+  return { kind: 'url', model: modelFromUrl(asked, base, query.get('sha256'), query.get('bytes')) };
+}
+
+/**
+ * @param {string} address
+ * @param {string} base
+ * @param {string | null} [sha256]
+ * @param {string | null} [bytes]
+ * @returns {ModelByAddress & { url: string, name: string }}
+ */
+export function modelFromUrl(address, base, sha256, bytes) {
+  const url = new URL(address, base);
+  const size = Number(bytes ?? NaN);
+  return {
+    url: url.href,
+    name: decodeURIComponent(url.pathname.split('/').pop() || url.host),
+    ...(text(sha256) === undefined ? {} : { sha256: text(sha256) }),
+    ...(Number.isSafeInteger(size) && size > 0 ? { bytes: size } : {}),
+  };
+}
+
+/** Whether loading this address reaches a host that the page did not come from. @param {string} url @param {string} origin */
+export function isElsewhere(url, origin) {
+  const { protocol, origin: other } = new URL(url);
+  return protocol !== 'blob:' && protocol !== 'data:' && other !== origin;
+}
+
+/** @param {string} device @returns {'auto' | 'webgpu' | 'cpu' | null} null for a word that is none of these */
+export function parseDevice(device) {
+  return device === 'auto' || device === 'webgpu' || device === 'cpu' ? device : null;
+}

@@ -1,0 +1,156 @@
+/** One worker: its requests, their answers, and the moment when it dies. */
+import { Sam2Error, abortReason, errorFromPlain } from './errors.js';
+
+/** @typedef {import('./protocol.js').RequestTable} RequestTable */
+/** @typedef {import('./protocol.js').FromWorker} FromWorker */
+/** @typedef {import('./protocol.js').WorkerPort} WorkerPort */
+/** @typedef {import('./index.d.ts').Progress} Progress */
+
+/** The worker is gone; the request may be tried again in a new one. */
+export class WorkerDied extends Sam2Error {
+  /** @param {string} reason @param {import('./index.d.ts').Sam2ErrorCode} [code] @param {string} [hint] */
+  constructor(reason, code = 'device_lost', hint = 'Try again; if it stays so, load the page again.') {
+    super(code, reason, hint);
+  }
+}
+
+/**
+ * @typedef {object} RequestOptions
+ * @property {AbortSignal} [signal]
+ * @property {(progress: Progress) => void} [onProgress]
+ * @property {Transferable[]} [transfer]
+ */
+
+/**
+ * @typedef {object} Waiting
+ * @property {(body: any) => void} resolve
+ * @property {(error: unknown) => void} reject
+ * @property {((progress: Progress) => void) | undefined} onProgress
+ */
+
+export class Connection {
+  /** @type {WorkerPort} */
+  #port;
+  /** @type {Map<number, Waiting>} */
+  #waiting = new Map();
+  #nextId = 1;
+  /** @type {WorkerDied | null} */
+  #death = null;
+  /** @type {(level: string, text: string) => void} */
+  #onLog;
+  /** @type {(death: WorkerDied) => void} */
+  #onDeath;
+  #watch = new AbortController();
+
+  /**
+   * @param {WorkerPort} port
+   * @param {{ onLog: (level: string, text: string) => void, onDeath: (death: WorkerDied) => void }} listeners
+   */
+  constructor(port, { onLog, onDeath }) {
+    this.#port = port;
+    this.#onLog = onLog;
+    this.#onDeath = onDeath;
+    port.listen((message) => this.#receive(message), (reason) => this.#die(new WorkerDied(`The engine stopped: ${reason}.`)));
+  }
+
+  /** False once the worker is gone or was closed. */
+  get alive() {
+    return this.#death === null;
+  }
+
+  /**
+   * Asks for a named lock that the worker holds for life. It is granted when the worker is gone,
+   * also when the browser ended it without any event.
+   * @param {string} lock
+   */
+  watchLock(lock) {
+    if (lock === '') return;
+    navigator.locks
+      .request(lock, { signal: this.#watch.signal }, () => this.#die(new WorkerDied('The engine stopped without a word.')))
+      .catch(() => undefined); // the watch ended with close()
+  }
+
+  /**
+   * Sends a request. Aborting rejects at once and tells the worker, which may still finish; the
+   * late answer is thrown away.
+   * @template {keyof RequestTable} K
+   * @param {K} type
+   * @param {RequestTable[K]['body']} body
+   * @param {RequestOptions} [options]
+   * @returns {Promise<RequestTable[K]['reply']>}
+   */
+  request(type, body, { signal, onProgress, transfer = [] } = {}) {
+    if (this.#death !== null) return Promise.reject(this.#death);
+    if (signal?.aborted) return Promise.reject(abortReason(signal));
+    const id = this.#nextId;
+    this.#nextId += 1;
+    return new Promise((resolve, reject) => {
+      const onAbort = () => {
+        this.#port.post({ kind: 'cancel', id }, []);
+        waiting.reject(abortReason(signal));
+      };
+      const settled = () => {
+        signal?.removeEventListener('abort', onAbort);
+        this.#waiting.delete(id);
+      };
+      /** @type {Waiting} */
+      const waiting = {
+        resolve: (answer) => { settled(); resolve(answer); },
+        reject: (error) => { settled(); reject(error); },
+        onProgress,
+      };
+      this.#waiting.set(id, waiting);
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        this.#port.post(/** @type {any} */ ({ kind: 'request', id, type, body }), transfer);
+      } catch (error) {
+        // A picture that cannot be cloned: a closed bitmap, a detached buffer.
+        waiting.reject(new Sam2Error('bad_image', `The picture cannot be handed to the engine: ${error instanceof Error ? error.message : error}.`,
+          'It was closed or moved elsewhere; give a fresh one.'));
+      }
+    });
+  }
+
+  /** Ends the worker. Everything that waits is rejected. @param {unknown} [reason] */
+  close(reason = abortReason()) {
+    this.#end(new WorkerDied('The engine was closed.'), reason);
+  }
+
+  /** @param {FromWorker} message */
+  #receive(message) {
+    if (this.#death !== null) return;
+    switch (message.kind) {
+      case 'log':
+        this.#onLog(message.level, message.text);
+        return;
+      case 'fatal':
+        this.#die(new WorkerDied(message.error.message, message.error.code, message.error.hint));
+        return;
+      case 'progress':
+        this.#waiting.get(message.id)?.onProgress?.({ stage: message.stage, done: message.done, total: message.total });
+        return;
+      case 'reply':
+        this.#waiting.get(message.id)?.resolve(message.body);
+        return;
+      case 'error':
+        if (message.error.fatal) this.#die(new WorkerDied(message.error.message, message.error.code, message.error.hint));
+        else this.#waiting.get(message.id)?.reject(errorFromPlain(message.error));
+    }
+  }
+
+  /** @param {WorkerDied} death */
+  #die(death) {
+    if (this.#death !== null) return;
+    this.#end(death, death);
+    this.#onDeath(death);
+  }
+
+  /** @param {WorkerDied} death @param {unknown} reason what the waiting promises reject with */
+  #end(death, reason) {
+    if (this.#death !== null) return;
+    this.#death = death;
+    this.#watch.abort();
+    this.#port.terminate();
+    for (const waiting of [...this.#waiting.values()]) waiting.reject(reason);
+  }
+}

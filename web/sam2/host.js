@@ -1,0 +1,236 @@
+/**
+ * The worker's side: owns the wasm engine and answers the messages of protocol.js. It runs in a
+ * browser Worker (worker.js) and in a Node worker thread (worker-node.js).
+ */
+import { Sam2Error, plainError } from './errors.js';
+import { modelBytes } from './model-bytes.js';
+import { pixelsFromPicture } from './picture.js';
+
+/** @typedef {import('./engine.d.ts').EngineModule} EngineModule */
+/** @typedef {import('./engine.d.ts').Engine} Engine */
+/** @typedef {import('./engine.d.ts').Prediction} Prediction */
+/** @typedef {import('./protocol.js').ToWorker} ToWorker */
+/** @typedef {import('./protocol.js').FromWorker} FromWorker */
+/** @typedef {import('./protocol.js').RequestMessage} RequestMessage */
+/** @typedef {import('./protocol.js').EngineAssets} EngineAssets */
+/** @typedef {(stage: string, done: number, total: number) => void} OnProgress */
+
+/** Predictions kept for a later outline: the depth of an undo that costs nothing. */
+const KEPT_PREDICTIONS = 32;
+
+/**
+ * @typedef {object} HostPlatform what differs between the browser and Node
+ * @property {(message: FromWorker, transfer: Transferable[]) => void} post
+ * @property {(assets: EngineAssets, onProgress: OnProgress, signal: AbortSignal) => Promise<EngineModule>} loadModule
+ * @property {(lock: string) => Promise<void>} holdLock
+ */
+
+export class EngineHost {
+  /** @type {HostPlatform} */
+  #platform;
+  /** @type {EngineModule | null} */
+  #module = null;
+  /** @type {Engine | null} */
+  #engine = null;
+  /** Requests that a `cancel` can still reach. @type {Map<number, AbortController>} */
+  #running = new Map();
+  /** In order of use, the oldest first. @type {Map<number, { prediction: Prediction, image: number }>} */
+  #predictions = new Map();
+  #nextPrediction = 1;
+
+  /** @param {HostPlatform} platform */
+  constructor(platform) {
+    this.#platform = platform;
+  }
+
+  /** @param {ToWorker} message */
+  receive(message) {
+    if (message.kind === 'cancel') this.#running.get(message.id)?.abort();
+    else void this.#answer(message);
+  }
+
+  /** @param {unknown} error an error that no request waits for */
+  fail(error) {
+    this.#platform.post({ kind: 'fatal', error: plainError(error, 'device_lost') }, []);
+  }
+
+  /** @param {RequestMessage} message */
+  async #answer(message) {
+    const { id } = message;
+    const controller = new AbortController();
+    this.#running.set(id, controller);
+    /** @type {Transferable[]} */
+    const transfer = [];
+    /** @type {OnProgress} */
+    const onProgress = (stage, done, total) => this.#platform.post({ kind: 'progress', id, stage, done, total }, []);
+    try {
+      const body = await this.#handle(message, { onProgress, signal: controller.signal, transfer });
+      this.#platform.post({ kind: 'reply', id, body }, transfer);
+    } catch (error) {
+      this.#platform.post({ kind: 'error', id, error: plainError(error, fallbackCode(message.type)) }, []);
+    } finally {
+      this.#running.delete(id);
+    }
+  }
+
+  /**
+   * @param {RequestMessage} message
+   * @param {{ onProgress: OnProgress, signal: AbortSignal, transfer: Transferable[] }} context
+   * @returns {Promise<unknown>} the reply of this type in the message table
+   */
+  async #handle(message, context) {
+    switch (message.type) {
+      case 'open': return this.#open(message.body, context);
+      case 'load': return this.#load(message.body, context);
+      case 'setImage': return this.#setImage(message.body, context);
+      case 'decode': return this.#decode(message.body, context);
+      case 'predict': return this.#predict(message.body, context);
+      case 'outline': return this.#outline(message.body);
+      case 'dropImage': return this.#dropImage(message.body);
+    }
+  }
+
+  #ready() {
+    if (this.#engine === null || this.#module === null) {
+      throw new Sam2Error('device_lost', 'The engine is not open.', 'Load the page again.');
+    }
+    return { engine: this.#engine, module: this.#module };
+  }
+
+  /** @param {import('./protocol.js').RequestTable['open']['body']} body @param {{ onProgress: OnProgress, signal: AbortSignal }} context */
+  async #open(body, { onProgress, signal }) {
+    // The client waits for this lock: it is granted when this worker is gone, however it went.
+    await this.#platform.holdLock(body.lock);
+    this.#module = await this.#platform.loadModule(body.assets, onProgress, signal);
+    this.#engine = await this.#module.Engine.create(body.device, (level, text) => this.#log(level, text));
+    return this.#deviceInfo(this.#engine);
+  }
+
+  /** @param {Engine} engine */
+  #deviceInfo(engine) {
+    return { ...JSON.parse(engine.device_info()), device: engine.device() };
+  }
+
+  /** @param {string} level @param {string} text */
+  #log(level, text) {
+    this.#platform.post({ kind: 'log', level, text }, []);
+  }
+
+  /** @param {import('./protocol.js').RequestTable['load']['body']} body @param {{ onProgress: OnProgress, signal: AbortSignal }} context */
+  async #load({ model, cache }, { onProgress, signal }) {
+    const { engine } = this.#ready();
+    const bytes = await modelBytes(model, {
+      signal, cache,
+      log: (level, text) => this.#log(level, text),
+      onProgress: ({ stage, done, total }) => onProgress(stage, done, total),
+    });
+    signal.throwIfAborted();
+    const options = JSON.stringify({ config_yaml: model.configYaml, image_size: model.imageSize });
+    const info = JSON.parse(await engine.load_model(bytes, options, onProgress));
+    this.#forget(() => true);
+    return {
+      name: model.name,
+      architecture: String(info.name ?? ''),
+      imageSize: info.image_size,
+      parameters: info.parameters,
+      precision: info.precision ?? 'f32',
+      bytes: bytes.length,
+      // The engine may have changed its device while it checked the model's answers.
+      device: this.#deviceInfo(engine),
+    };
+  }
+
+  /** @param {import('./protocol.js').RequestTable['setImage']['body']} body @param {{ onProgress: OnProgress, signal: AbortSignal }} context */
+  async #setImage({ picture }, { onProgress, signal }) {
+    const { engine, module } = this.#ready();
+    onProgress('reading', 0, 1);
+    const { rgba, width, height } = await pixelsFromPicture(picture, decoder(module));
+    signal.throwIfAborted();
+    const info = JSON.parse(await engine.set_image(rgba, width, height, onProgress));
+    return { id: info.id, width, height, encodeMs: info.encode_ms, device: this.#deviceInfo(engine) };
+  }
+
+  /** @param {import('./protocol.js').RequestTable['decode']['body']} body @param {{ transfer: Transferable[] }} context */
+  async #decode({ picture }, { transfer }) {
+    const { rgba, width, height } = await pixelsFromPicture(picture, decoder(this.#ready().module));
+    const buffer = rgba.byteLength === rgba.buffer.byteLength ? rgba.buffer : rgba.slice().buffer;
+    transfer.push(/** @type {ArrayBuffer} */ (buffer));
+    return { rgba: buffer, width, height };
+  }
+
+  /** @param {import('./protocol.js').RequestTable['predict']['body']} body @param {{ transfer: Transferable[] }} context */
+  async #predict({ image, prompt }, { transfer }) {
+    const { engine } = this.#ready();
+    const prediction = await engine.predict(image, JSON.stringify(prompt));
+    const id = this.#nextPrediction;
+    this.#nextPrediction += 1;
+    this.#predictions.set(id, { prediction, image });
+    for (const oldest of this.#predictions.keys()) {
+      if (this.#predictions.size <= KEPT_PREDICTIONS) break;
+      this.#free(oldest);
+    }
+    const masks = Array.from({ length: prediction.count() }, (_, i) => {
+      const lowRes = prediction.low_res(i);
+      transfer.push(/** @type {ArrayBuffer} */ (lowRes.buffer));
+      return {
+        iou: prediction.iou(i),
+        area: prediction.area(i),
+        bbox: Array.from(prediction.bbox(i)),
+        rle: JSON.parse(prediction.rle(i)).counts,
+        maskId: prediction.mask_id(i),
+        lowRes,
+      };
+    });
+    // The engine may have gone over to the CPU to answer.
+    return { prediction: id, decodeMs: prediction.decode_ms(), masks, device: this.#deviceInfo(engine) };
+  }
+
+  /** @param {import('./protocol.js').RequestTable['outline']['body']} body */
+  #outline({ prediction: id, index, format }) {
+    const kept = this.#predictions.get(id);
+    if (kept === undefined) return null;
+    return format === 'svg' ? kept.prediction.svg(index) : kept.prediction.polygons(index);
+  }
+
+  /** @param {import('./protocol.js').RequestTable['dropImage']['body']} body */
+  #dropImage({ image }) {
+    this.#forget((kept) => kept.image === image);
+    this.#ready().engine.drop_image(image);
+    return null;
+  }
+
+  /** @param {(kept: { image: number }) => boolean} which */
+  #forget(which) {
+    for (const [id, kept] of this.#predictions) if (which(kept)) this.#free(id);
+  }
+
+  /** @param {number} id */
+  #free(id) {
+    this.#predictions.get(id)?.prediction.free();
+    this.#predictions.delete(id);
+  }
+}
+
+/** The code of an error that carries none. @param {RequestMessage['type']} type */
+function fallbackCode(type) {
+  switch (type) {
+    case 'open': return 'device_lost';
+    case 'load': return 'bad_model';
+    case 'setImage': case 'decode': return 'bad_image';
+    case 'predict': case 'outline': case 'dropImage': return 'bad_prompt';
+  }
+}
+
+/**
+ * The engine's decoder with its result copied out of the wasm object, which is freed.
+ * @param {EngineModule} module
+ * @returns {import('./picture.js').Decode}
+ */
+function decoder(module) {
+  return (bytes) => {
+    const image = module.decode_image(bytes);
+    const { width, height, rgba } = image;
+    image.free?.();
+    return { width, height, rgba };
+  };
+}

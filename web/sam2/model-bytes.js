@@ -1,0 +1,118 @@
+/** From "which model" to its bytes: out of a file, the cache, or the network. Runs in the worker. */
+import { download } from './download.js';
+import { Sam2Error } from './errors.js';
+import { ModelStore } from './model-store.js';
+import { sha256 } from './sha256.js';
+
+/** @typedef {import('./protocol.js').ModelRequest} ModelRequest */
+/** @typedef {import('./download.js').Progress} Progress */
+
+/**
+ * @typedef {object} FetchOptions
+ * @property {AbortSignal} signal
+ * @property {(progress: Progress) => void} onProgress
+ * @property {(level: string, text: string) => void} log
+ * @property {boolean} cache
+ */
+
+/**
+ * @param {ModelRequest} model
+ * @param {FetchOptions} options
+ * @returns {Promise<Uint8Array<ArrayBuffer>>}
+ */
+export async function modelBytes(model, options) {
+  if (model.blob !== undefined) {
+    const bytes = new Uint8Array(await model.blob.arrayBuffer());
+    if (model.sha256 !== undefined) await check(model.name, bytes, model.sha256);
+    return bytes;
+  }
+  const { url } = model;
+  if (url === undefined) throw new Sam2Error('bad_model', `The model ${model.name} has no address and no file.`);
+  const store = options.cache ? await ModelStore.open(options.log) : null;
+  return model.sha256 === undefined
+    ? fetchUnknown({ ...model, url }, store, options)
+    : fetchKnown({ ...model, url, sha256: model.sha256.toLowerCase() }, store, options);
+}
+
+/** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes @param {string} expected */
+async function check(name, bytes, expected) {
+  const found = await sha256(bytes);
+  if (found === expected.toLowerCase()) return;
+  throw new Sam2Error('checksum',
+    `The model ${name} is damaged or another file: its SHA-256 is ${found.slice(0, 12)}…, not ${expected.slice(0, 12)}….`,
+    'Try again; if it stays so, the file at this address has changed.');
+}
+
+/**
+ * A file whose sum is known beforehand: the sum is its name in the cache.
+ * @param {ModelRequest & { url: string, sha256: string }} model
+ * @param {ModelStore | null} store
+ * @param {FetchOptions} options
+ */
+async function fetchKnown(model, store, options) {
+  const cached = await store?.read(model.sha256);
+  if (cached != null && (model.bytes === undefined || cached.length === model.bytes)) {
+    options.onProgress({ stage: 'verify', done: 0, total: cached.length });
+    if (await sha256(cached) === model.sha256) return cached;
+    // With a known size a full file that is wrong is damaged; without one it may be a beginning.
+    if (model.bytes !== undefined) await store?.remove(model.sha256);
+  }
+  const part = (await store?.part(model.sha256)) ?? null;
+  let bytes;
+  try {
+    bytes = await download(model, { ...options, part });
+  } finally {
+    part?.close();
+  }
+  options.onProgress({ stage: 'verify', done: 0, total: bytes.length });
+  try {
+    await check(model.name, bytes, model.sha256);
+  } catch (error) {
+    await store?.remove(model.sha256);
+    throw error;
+  }
+  return bytes;
+}
+
+/**
+ * A file somebody named by address only. The cache is used while the server says it is unchanged,
+ * or cannot be asked.
+ * @param {ModelRequest & { url: string }} model
+ * @param {ModelStore | null} store
+ * @param {FetchOptions} options
+ */
+async function fetchUnknown(model, store, options) {
+  const known = (await store?.lookUp(model.url)) ?? null;
+  if (known !== null) {
+    const current = await currentVersion(model.url, options.signal);
+    if (current === null || (current.version === known.version && current.bytes === known.bytes)) {
+      const cached = await store?.read(known.sha256);
+      if (cached != null && await sha256(cached) === known.sha256) return cached;
+    }
+  }
+  const bytes = await download(model, options);
+  if (store !== null) {
+    const sum = await sha256(bytes);
+    const current = await currentVersion(model.url, options.signal);
+    if (current !== null && current.bytes === bytes.length) {
+      await store.write(sum, bytes);
+      await store.remember(model.url, { sha256: sum, ...current });
+    }
+  }
+  return bytes;
+}
+
+/** @param {string} url @param {AbortSignal} signal @returns {Promise<{ version: string, bytes: number } | null>} */
+async function currentVersion(url, signal) {
+  try {
+    const response = await fetch(url, { method: 'HEAD', signal });
+    if (!response.ok) return null;
+    return {
+      version: response.headers.get('etag') ?? response.headers.get('last-modified') ?? '',
+      bytes: Number(response.headers.get('content-length') ?? 0),
+    };
+  } catch {
+    signal.throwIfAborted();
+    return null;
+  }
+}

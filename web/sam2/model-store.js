@@ -1,0 +1,158 @@
+/**
+ * Model files kept in the browser's private file system (OPFS), so that a second visit downloads
+ * nothing. A file's name is the full SHA-256 of its content, and the content is checked against it
+ * on every read: a half-written or damaged file is never taken for a model.
+ */
+
+const FOLDER = 'sam2-models';
+/** Remembers the sum of files whose address came without one. */
+const INDEX = 'urls.json';
+
+/** @typedef {(level: string, text: string) => void} Log */
+/** @typedef {import('./download.js').PartFile} PartFile */
+/** @typedef {{ sha256: string, bytes: number, version: string }} IndexEntry */
+
+export class ModelStore {
+  /** @type {FileSystemDirectoryHandle} */
+  #folder;
+  /** @type {Log} */
+  #log;
+
+  /** @param {FileSystemDirectoryHandle} folder @param {Log} log */
+  constructor(folder, log) {
+    this.#folder = folder;
+    this.#log = log;
+  }
+
+  /**
+   * @param {Log} log
+   * @returns {Promise<ModelStore | null>} null where the browser gives no such storage
+   */
+  static async open(log) {
+    try {
+      const root = await navigator.storage.getDirectory();
+      return new ModelStore(await root.getDirectoryHandle(FOLDER, { create: true }), log);
+    } catch (error) {
+      warn(log, error);
+      return null;
+    }
+  }
+
+  /** @param {string} name @returns {Promise<Uint8Array<ArrayBuffer> | null>} */
+  async read(name) {
+    try {
+      const file = await (await this.#folder.getFileHandle(name)).getFile();
+      return file.size > 0 ? new Uint8Array(await file.arrayBuffer()) : null;
+    } catch {
+      return null; // not there, or held by another tab: both mean that it has to be fetched
+    }
+  }
+
+  /** @param {string} name @returns {Promise<void>} */
+  async remove(name) {
+    await this.#folder.removeEntry(name).catch(() => undefined);
+  }
+
+  /**
+   * A file to which a download is appended. Full or refused storage only stops the keeping: the
+   * download goes on in memory.
+   * @param {string} name
+   * @returns {Promise<(PartFile & { close: () => void }) | null>}
+   */
+  async part(name) {
+    /** @type {FileSystemSyncAccessHandle} */
+    let handle;
+    try {
+      handle = await (await this.#folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
+    } catch (error) {
+      warn(this.#log, error);
+      return null;
+    }
+    let size = handle.getSize();
+    let usable = true;
+    const giveUp = (/** @type {unknown} */ error) => {
+      usable = false;
+      warn(this.#log, error);
+      try {
+        handle.truncate(0);
+      } catch { /* the file is removed or checked on the next read */ }
+    };
+    return {
+      read: () => {
+        const bytes = new Uint8Array(size);
+        const got = handle.read(bytes, { at: 0 });
+        return bytes.subarray(0, got);
+      },
+      append: (bytes) => {
+        if (!usable) return;
+        try {
+          const written = handle.write(bytes, { at: size });
+          if (written < bytes.length) throw new DOMException('The disk took only a part.', 'QuotaExceededError');
+          size += written;
+        } catch (error) {
+          giveUp(error);
+        }
+      },
+      clear: () => {
+        size = 0;
+        try {
+          handle.truncate(0);
+        } catch (error) {
+          giveUp(error);
+        }
+      },
+      close: () => {
+        try {
+          handle.flush();
+        } catch (error) {
+          warn(this.#log, error);
+        }
+        handle.close();
+      },
+    };
+  }
+
+  /** @param {string} name @param {Uint8Array<ArrayBuffer>} bytes @returns {Promise<void>} */
+  async write(name, bytes) {
+    const part = await this.part(name);
+    if (part === null) return;
+    part.clear();
+    part.append(bytes);
+    part.close();
+  }
+
+  /** @param {string} url @returns {Promise<IndexEntry | null>} */
+  async lookUp(url) {
+    const entry = (await this.#index())[url];
+    return entry !== undefined && /^[0-9a-f]{64}$/.test(entry.sha256) ? entry : null;
+  }
+
+  /** @param {string} url @param {IndexEntry} entry @returns {Promise<void>} */
+  async remember(url, entry) {
+    const index = await this.#index();
+    index[url] = entry;
+    await this.write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
+  }
+
+  /** @returns {Promise<Record<string, IndexEntry>>} */
+  async #index() {
+    const bytes = await this.read(INDEX);
+    if (bytes === null) return {};
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch {
+      return {}; // written by a tab that was closed meanwhile; only costs a download
+    }
+  }
+}
+
+/** @param {Log} log @param {unknown} error */
+function warn(log, error) {
+  const name = error instanceof Error ? error.name : '';
+  if (name === 'NoModificationAllowedError') {
+    log('info', 'Another tab is storing this model; this one keeps it in memory.');
+    return;
+  }
+  const why = name === 'QuotaExceededError' ? 'its storage is full' : 'it gives this page no storage';
+  log('warn', `storage_full: the browser cannot keep the model (${why}), so the next visit downloads it again.`);
+}

@@ -1,0 +1,54 @@
+/** Chromium as the tests use it, and the page with its hooks. */
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const ARGS = [
+  '--no-sandbox', '--disable-background-networking', '--disable-component-update', '--disable-default-apps', '--disable-sync', '--no-first-run',
+];
+const WEBGPU_ARGS = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
+
+/** @param {{ webgpu?: boolean }} [options] */
+export function launch({ webgpu = false } = {}) {
+  return chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: webgpu ? [...ARGS, ...WEBGPU_ARGS] : ARGS,
+  });
+}
+
+/**
+ * Opens the page and watches it: errors, warnings and requests that leave the origin.
+ * @param {import('playwright-core').Browser} browser
+ * @param {{ url: string, origin: string }} server
+ * @param {{ path?: string, state?: string, context?: import('playwright-core').BrowserContextOptions, timeout?: number }} [options]
+ */
+export async function openPage(browser, server, { path = '', state = 'ready', context: contextOptions = {}, timeout = 30_000 } = {}) {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, acceptDownloads: true, ...contextOptions });
+  const page = await context.newPage();
+  /** @type {string[]} */
+  const complaints = [];
+  /** @type {string[]} */
+  const elsewhere = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') complaints.push(`${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(String(error)));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(server.origin) && !/^(blob|data):/.test(request.url())) elsewhere.push(request.url());
+  });
+  await page.goto(server.url + path);
+  const hooks = {
+    page, context, complaints, elsewhere,
+    canvas: page.getByTestId('canvas'), status: page.getByTestId('status'), mask: page.getByTestId('mask'), input: page.getByTestId('open'),
+    /** @param {string} wanted @param {number} [ms] */
+    waitFor: (wanted, ms = timeout) => page.locator(`[data-testid=status][data-state=${wanted}]`).waitFor({ state: 'attached', timeout: ms }),
+    /** Clicks at a place given as parts of the shown picture. @param {number} x @param {number} y @param {object} [more] */
+    async clickAt(x, y, more = {}) {
+      const box = await page.getByTestId('canvas').boundingBox();
+      assert.ok(box !== null, 'the canvas is shown');
+      await page.getByTestId('canvas').click({ position: { x: x * box.width, y: y * box.height }, ...more });
+    },
+    area: async () => Number(await page.getByTestId('mask').getAttribute('data-area')),
+  };
+  if (state !== '') await hooks.waitFor(state);
+  return hooks;
+}

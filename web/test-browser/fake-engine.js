@@ -1,0 +1,171 @@
+/**
+ * Stands in for the wasm in tests of the page alone: the same surface, ellipses for masks. Served
+ * by the test server only; the built page does not contain it.
+ */
+import { countsFromMask } from '../sam2/rle.js';
+
+const SIDE = 64;
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+function failure(code, message, hint) {
+  return Object.assign(new Error(message), { code, hint });
+}
+
+export default async function init({ module_or_path: source }) {
+  if (source instanceof Response) await source.arrayBuffer();
+}
+
+export function decode_image() {
+  throw failure('bad_image', 'This file is not a picture that the engine can read.', 'Use PNG, JPEG or WebP.');
+}
+
+/** The boundary between inside and outside, as closed rings along the pixels' edges. */
+function rings(mask, width, height) {
+  const at = (x, y) => x >= 0 && y >= 0 && x < width && y < height && mask[y * width + x] === 1;
+  const next = new Map();
+  const push = (x0, y0, x1, y1) => {
+    const key = `${x0},${y0}`;
+    if (!next.has(key)) next.set(key, []);
+    next.get(key).push([x1, y1]);
+  };
+  for (let y = 0; y < height; y += 1) {
+    for (let x = 0; x < width; x += 1) {
+      if (!at(x, y)) continue;
+      if (!at(x, y - 1)) push(x, y, x + 1, y);
+      if (!at(x + 1, y)) push(x + 1, y, x + 1, y + 1);
+      if (!at(x, y + 1)) push(x + 1, y + 1, x, y + 1);
+      if (!at(x - 1, y)) push(x, y + 1, x, y);
+    }
+  }
+  const found = [];
+  while (next.size > 0) {
+    const [start] = next.keys();
+    const ring = [];
+    let key = start;
+    do {
+      const ends = next.get(key);
+      const end = ends.pop();
+      if (ends.length === 0) next.delete(key);
+      ring.push(key.split(',').map(Number));
+      key = end.join(',');
+    } while (key !== start && next.has(key));
+    found.push(ring.filter(([x, y], i) => {
+      const [px, py] = ring[(i + ring.length - 1) % ring.length];
+      const [nx, ny] = ring[(i + 1) % ring.length];
+      return (x - px) * (ny - y) !== (y - py) * (nx - x);
+    }));
+  }
+  return found;
+}
+
+class Prediction {
+  constructor(masks, width, height) {
+    Object.assign(this, { masks, width, height });
+  }
+  count() { return this.masks.length; }
+  iou(i) { return this.masks[i].iou; }
+  area(i) { return this.masks[i].mask.reduce((sum, value) => sum + value, 0); }
+  bbox(i) {
+    const { mask } = this.masks[i];
+    let [x0, y0, x1, y1] = [this.width, this.height, -1, -1];
+    mask.forEach((value, p) => {
+      if (value === 0) return;
+      const [x, y] = [p % this.width, Math.floor(p / this.width)];
+      x0 = Math.min(x0, x); y0 = Math.min(y0, y); x1 = Math.max(x1, x); y1 = Math.max(y1, y);
+    });
+    return x1 < 0 ? new Uint32Array(4) : Uint32Array.of(x0, y0, x1 - x0 + 1, y1 - y0 + 1);
+  }
+  mask(i) { return this.masks[i].mask.slice(); }
+  rle(i) {
+    return JSON.stringify({ size: [this.height, this.width], counts: countsFromMask(this.masks[i].mask, this.height, this.width) });
+  }
+  low_res(i) {
+    const { mask } = this.masks[i];
+    return Float32Array.from({ length: SIDE * SIDE }, (_, p) => {
+      const x = Math.floor(((p % SIDE) + 0.5) * this.width / SIDE);
+      const y = Math.floor((Math.floor(p / SIDE) + 0.5) * this.height / SIDE);
+      return mask[y * this.width + x] === 1 ? 8 : -8;
+    });
+  }
+  mask_id(i) { return this.masks[i].id; }
+  polygons(i) { return JSON.stringify(rings(this.masks[i].mask, this.width, this.height).map((outer) => ({ outer, holes: [] }))); }
+  svg(i) {
+    return rings(this.masks[i].mask, this.width, this.height).map((ring) => `M${ring.map((p) => p.join(' ')).join('L')}Z`).join('');
+  }
+  decode_ms() { return 20; }
+  free() {}
+}
+
+export class Engine {
+  static async create(device, onLog) {
+    if (device === 'webgpu') throw failure('no_webgpu', 'This browser offers no WebGPU.', 'Use ?device=auto to run on the CPU.');
+    onLog('info', 'fake engine');
+    const engine = new Engine();
+    Object.assign(engine, { images: new Map(), masks: new Set(), nextId: 1, model: null, predictions: 0 });
+    return engine;
+  }
+  device() { return 'cpu'; }
+  device_info() {
+    return JSON.stringify({ device: 'cpu', why: 'no WebGPU adapter was found', adapter: null, threads: 1, simd: true });
+  }
+  async load_model(bytes, options, onProgress) {
+    JSON.parse(options);
+    const text = new TextDecoder().decode(bytes.subarray(0, 64));
+    if (text.startsWith('bad')) throw failure('bad_model', 'This file is not a SAM 2 model: 3 tensors are missing.', 'Choose an official .pt file.');
+    for (let done = 0; done <= 4; done += 1) {
+      onProgress('warming up', done, 4);
+      await sleep(20);
+    }
+    this.model = text;
+    this.images.clear();
+    return JSON.stringify({ name: 'sam2.1_hiera_nano', image_size: 256, parameters: 3_400_000, precision: 'f32' });
+  }
+  async set_image(rgba, width, height, onProgress) {
+    if (this.model === null) throw failure('bad_model', 'No model is loaded.', '');
+    if (rgba.length !== width * height * 4) throw failure('bad_image', 'Wrong length.', '');
+    for (let done = 0; done <= 8; done += 1) {
+      onProgress('encoding', done, 8);
+      await sleep(50);
+    }
+    const id = this.nextId;
+    this.nextId += 1;
+    this.images.set(id, { width, height });
+    return JSON.stringify({ id, encode_ms: 412.5, width, height });
+  }
+  async predict(id, json) {
+    const image = this.images.get(id);
+    if (image === undefined) throw failure('bad_prompt', `There is no picture ${id}.`, '');
+    const prompt = JSON.parse(json);
+    if (prompt.mask_id !== null && !this.masks.has(prompt.mask_id)) throw failure('bad_prompt', `There is no mask ${prompt.mask_id}.`, '');
+    await sleep(20);
+    const { width, height } = image;
+    const radius = Math.min(width, height) * 0.16;
+    const grow = prompt.multimask ? [0.6, 1, 1.5] : [1];
+    const masks = grow.map((factor, index) => {
+      const mask = new Uint8Array(width * height);
+      for (let p = 0; p < mask.length; p += 1) {
+        const [x, y] = [(p % width) + 0.5, Math.floor(p / width) + 0.5];
+        let inside = false;
+        if (prompt.box !== null) {
+          const [x0, y0, x1, y1] = prompt.box;
+          inside = ((x - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + ((y - (y0 + y1) / 2) / ((y1 - y0) / 2)) ** 2 < 1;
+        }
+        prompt.points.forEach(([px, py], i) => {
+          const wobble = 1 + 0.12 * Math.sin(5 * Math.atan2(y - py, x - px));
+          if (prompt.labels[i] === 1 && Math.hypot((x - px) / 1.3, y - py) < radius * factor * wobble) inside = true;
+        });
+        prompt.points.forEach(([px, py], i) => {
+          if (prompt.labels[i] === 0 && Math.hypot(x - px, y - py) < radius * 0.6) inside = false;
+        });
+        mask[p] = inside ? 1 : 0;
+      }
+      const maskId = this.nextId;
+      this.nextId += 1;
+      this.masks.add(maskId);
+      return { mask, id: maskId, iou: [0.71, 0.93, 0.62][prompt.multimask ? index : 1] };
+    });
+    this.predictions += 1;
+    return new Prediction(masks, width, height);
+  }
+  drop_image(id) { this.images.delete(id); }
+}
