@@ -18,6 +18,8 @@
 //! # }
 //! ```
 
+mod antialias;
+mod area;
 mod check;
 mod checksum;
 mod components;
@@ -26,15 +28,20 @@ mod error;
 mod jpeg;
 mod mask;
 mod orient;
+mod overlay;
 mod parallel;
 mod png;
+mod polygons;
 mod preprocess;
 mod rgb;
 mod rle;
 mod space;
 mod taps;
 mod upsample;
+mod video_resize;
 
+pub use antialias::resize_antialias;
+pub use area::{area_downsample, fitted};
 pub use check::{
     ABSENT_LOGIT, IOU_RANGE, LOGIT_RANGE, LogitStats, MASK_PROMPT_LOGIT, MaskFault, SCORE_RANGE,
     inspect, inspect_scores,
@@ -44,8 +51,11 @@ pub use components::{Components, fill_holes_in_mask_scores, postprocess_logits};
 pub use decode::{DecodeLimits, decode};
 pub use error::ImageError;
 pub use mask::Mask;
+pub use overlay::{OverlayStyle, cut_out_png, draw_overlay, overlay_layer};
+pub use polygons::{Corner, Polygon, svg_path};
 pub use preprocess::{MEAN, STD, preprocess};
 pub use rgb::RgbImage;
 pub use rle::Rle;
 pub use space::{ImagePx, ImageSize, ModelPx, ModelSpace, Point, Rect};
 pub use upsample::{upsample_logits, upsample_threshold};
+pub use video_resize::{video_preprocess, video_resize};
