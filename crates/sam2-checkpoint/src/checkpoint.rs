@@ -1,6 +1,7 @@
 //! An open checkpoint, of whichever format.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -10,6 +11,7 @@ use crate::data;
 use crate::error::{CheckpointError, shown};
 use crate::index::{TensorIndex, TensorInfo};
 use crate::metadata::{self, Metadata};
+use crate::pt;
 use crate::safetensors;
 use crate::sniff::{Container, sniff};
 use crate::source::ReadAt;
@@ -43,6 +45,54 @@ enum Sums {
     None,
     /// The project's own file: one hash over everything from `start` to the end of the file.
     Sha256 { start: u64, hash: [u8; 32] },
+    /// A `.pt`: a CRC per storage.
+    Crc(Vec<Unit>),
+}
+
+/// A storage of a `.pt`, and whether its CRC has been found right.
+struct Unit {
+    storage: pt::Storage,
+    verified: AtomicBool,
+}
+
+impl Unit {
+    fn new(storage: pt::Storage) -> Self {
+        Self {
+            storage,
+            verified: AtomicBool::new(false),
+        }
+    }
+
+    /// Holds what was computed against what was recorded, and remembers a success.
+    fn settle(&self, crc: u32) -> Result<(), CheckpointError> {
+        if self.storage.crc.is_some_and(|recorded| recorded != crc) {
+            return Err(CheckpointError::Checksum {
+                what: format!("entry `{}` of the .pt archive", shown(&self.storage.name)),
+            });
+        }
+        self.verified.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Reads the storage for its CRC alone.
+    fn verify(
+        &self,
+        source: &dyn ReadAt,
+        mut piece: impl FnMut(usize),
+    ) -> Result<(), CheckpointError> {
+        let mut hasher = crc32fast::Hasher::new();
+        data::stream(
+            source,
+            self.storage.offset,
+            self.storage.bytes,
+            "the model's data",
+            |bytes| {
+                hasher.update(bytes);
+                piece(bytes.len());
+            },
+        )?;
+        self.settle(hasher.finalize())
+    }
 }
 
 impl Checkpoint {
@@ -55,9 +105,7 @@ impl Checkpoint {
     pub fn open(source: Arc<dyn ReadAt>) -> Result<Self, CheckpointError> {
         match sniff(&*source)? {
             Container::Safetensors => Self::open_safetensors(source),
-            Container::Zip => Err(CheckpointError::Zip {
-                message: "not read yet".into(),
-            }),
+            Container::Zip => Self::open_pt(source),
         }
     }
 
@@ -79,6 +127,17 @@ impl Checkpoint {
             },
             None => Self::without_config(source, Format::Safetensors, header.index, Sums::None),
         })
+    }
+
+    fn open_pt(source: Arc<dyn ReadAt>) -> Result<Self, CheckpointError> {
+        let archive = pt::read_archive(&*source)?;
+        let sums = Sums::Crc(archive.storages.into_iter().map(Unit::new).collect());
+        Ok(Self::without_config(
+            source,
+            Format::Pt,
+            archive.index,
+            sums,
+        ))
     }
 
     /// A checkpoint whose configuration has to be recognised.
@@ -181,6 +240,21 @@ impl Checkpoint {
             .index
             .get(name)
             .ok_or_else(|| CheckpointError::NoTensor { name: shown(name) })?;
+        let unit = match (&self.sums, info.place.storage) {
+            (Sums::Crc(units), Some(at)) => units.get(at),
+            _ => None,
+        };
+        let Some(unit) = unit.filter(|unit| !unit.verified.load(Ordering::Relaxed)) else {
+            return data::read_f32(&*self.source, name, info, |_| {});
+        };
+        // A tensor that is its whole storage, as nearly all are, is hashed while it is read.
+        if info.place.strides.is_none() && info.num_bytes() == unit.storage.bytes {
+            let mut hasher = crc32fast::Hasher::new();
+            let values = data::read_f32(&*self.source, name, info, |piece| hasher.update(piece))?;
+            unit.settle(hasher.finalize())?;
+            return Ok(values);
+        }
+        unit.verify(&*self.source, |_| {})?;
         data::read_f32(&*self.source, name, info, |_| {})
     }
 
@@ -197,6 +271,17 @@ impl Checkpoint {
     ) -> Result<bool, CheckpointError> {
         match &self.sums {
             Sums::None => Ok(false),
+            Sums::Crc(units) => {
+                let total = units.iter().map(|unit| unit.storage.bytes).sum();
+                let mut done = 0;
+                for unit in units {
+                    unit.verify(&*self.source, |bytes| {
+                        done += bytes as u64;
+                        progress(done, total);
+                    })?;
+                }
+                Ok(units.iter().any(|unit| unit.storage.crc.is_some()))
+            }
             Sums::Sha256 { start, hash } => {
                 let total = self.source.len().saturating_sub(*start);
                 let (mut hasher, mut done) = (Sha256::new(), 0);

@@ -20,6 +20,11 @@ impl TensorInfo {
     pub fn num_elements(&self) -> usize {
         self.shape.iter().product()
     }
+
+    /// Bytes of the elements in the file.
+    pub fn num_bytes(&self) -> u64 {
+        self.num_elements() as u64 * self.dtype.size() as u64
+    }
 }
 
 /// Where the elements lie.

@@ -26,6 +26,7 @@ mod dtype;
 mod error;
 mod index;
 mod metadata;
+mod pt;
 mod safetensors;
 mod sniff;
 mod source;

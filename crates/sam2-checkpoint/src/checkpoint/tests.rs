@@ -144,3 +144,137 @@ fn whole_numbers_are_listed_but_are_not_weights() {
         "{error}"
     );
 }
+
+#[test]
+fn pt_of_every_float_type() {
+    for bytes in [
+        &include_bytes!("../../fixtures/plain.pt")[..],
+        include_bytes!("../../fixtures/bare.pt"),
+        include_bytes!("../../fixtures/extras.pt"),
+        include_bytes!("../../fixtures/protocol4.pt"),
+        include_bytes!("../../fixtures/no_crc.pt"),
+    ] {
+        let checkpoint = open(bytes).unwrap();
+        assert_eq!(checkpoint.format(), Format::Pt);
+        assert_eq!(checkpoint.index().len(), 6);
+        assert_eq!(checkpoint.index().shape("a.weight"), Some(&[3, 2][..]));
+        assert_eq!(checkpoint.read_f32("a.weight").unwrap(), ramp(6));
+        assert_eq!(checkpoint.read_f32("half").unwrap(), ramp(6));
+        assert_eq!(checkpoint.read_f32("brain").unwrap(), ramp(6));
+        assert_eq!(checkpoint.read_f32("double").unwrap(), ramp(4));
+        assert_eq!(checkpoint.read_f32("empty").unwrap(), ramp(0));
+    }
+}
+
+#[test]
+fn views_share_a_storage_and_keep_their_strides() {
+    let checkpoint = open(include_bytes!("../../fixtures/views.pt")).unwrap();
+    let whole = ramp(20);
+    let pick = |at: &[usize]| at.iter().map(|&i| whole[i]).collect::<Vec<_>>();
+    // [5, 4]; rows 1..3; transposed; column 1; every second row and third column.
+    assert_eq!(
+        checkpoint.read_f32("column").unwrap(),
+        pick(&[1, 5, 9, 13, 17])
+    );
+    assert_eq!(
+        checkpoint.read_f32("steps").unwrap(),
+        pick(&[0, 3, 8, 11, 16, 19])
+    );
+    assert_eq!(checkpoint.read_f32("rows").unwrap(), whole[4..12]);
+    let turned: Vec<_> = (0..20).map(|i| (i % 5) * 4 + i / 5).collect();
+    assert_eq!(checkpoint.index().shape("turned"), Some(&[4, 5][..]));
+    assert_eq!(checkpoint.read_f32("turned").unwrap(), pick(&turned));
+    assert_eq!(checkpoint.read_f32("whole").unwrap(), whole);
+}
+
+#[test]
+fn modules_and_parameters() {
+    let checkpoint = open(include_bytes!("../../fixtures/parameters.pt")).unwrap();
+    assert_eq!(checkpoint.index().shape("0.weight"), Some(&[3, 2][..]));
+    assert_eq!(checkpoint.read_f32("1.weight").unwrap(), [1.0; 3]);
+    let checkpoint = open(include_bytes!("../../fixtures/module.pt")).unwrap();
+    assert_eq!(checkpoint.read_f32("1.running_var").unwrap(), [1.0; 3]);
+    assert_eq!(
+        checkpoint.index().shape("1.num_batches_tracked"),
+        Some(&[][..])
+    );
+    assert!(
+        checkpoint
+            .read_f32("1.num_batches_tracked")
+            .unwrap_err()
+            .to_string()
+            .contains("I64")
+    );
+}
+
+#[test]
+fn pickles_that_want_more_are_refused_by_name() {
+    let error = refusal(include_bytes!("../../fixtures/whole_module.pt"));
+    assert!(
+        error.contains("torch.nn.modules.container.Sequential"),
+        "{error}"
+    );
+    let error = refusal(include_bytes!("../../fixtures/complex.pt"));
+    assert!(error.contains("torch.ComplexFloatStorage"), "{error}");
+    let error = refusal(include_bytes!("../../fixtures/compressed.pt"));
+    assert!(
+        error.contains("compressed") && error.contains("zip -0"),
+        "{error}"
+    );
+    let error = refusal(include_bytes!("../../fixtures/other.zip"));
+    assert!(error.contains("readme.txt"), "{error}");
+    let error = refusal(include_bytes!("../../fixtures/expanded.pt"));
+    assert!(
+        error.contains("`x`") && error.contains("storage"),
+        "{error}"
+    );
+    let error = refusal(include_bytes!("../../fixtures/no_tensors.pt"));
+    assert!(error.contains("epoch"), "{error}");
+}
+
+#[test]
+fn a_changed_byte_is_found_by_its_checksum() {
+    let clean = include_bytes!("../../fixtures/plain.pt");
+    assert!(open(clean).unwrap().verify_data_sha256(|_, _| {}).unwrap());
+    let checkpoint = open(clean).unwrap();
+    // -1.0, the first value of each tensor of f32.
+    let first = (-1.0f32).to_le_bytes();
+    let at = clean
+        .windows(8)
+        .position(|w| w[..4] == first && w[4..] == (-0.875f32).to_le_bytes())
+        .unwrap();
+    assert_eq!(checkpoint.read_f32("a.weight").unwrap()[0], -1.0);
+    let mut changed = clean.to_vec();
+    changed[at] ^= 1;
+    let checkpoint = open(&changed).unwrap();
+    for result in [
+        checkpoint.read_f32("a.weight").map(drop),
+        checkpoint.verify_data_sha256(|_, _| {}).map(drop),
+    ] {
+        assert_eq!(result.unwrap_err().code(), "checksum");
+    }
+    // In views.pt no tensor but one is its whole storage; the others are checked all the same.
+    let mut changed = include_bytes!("../../fixtures/views.pt").to_vec();
+    let at = changed
+        .windows(8)
+        .position(|w| w[..4] == first && w[4..] == (-0.875f32).to_le_bytes())
+        .unwrap();
+    changed[at] ^= 1;
+    assert_eq!(
+        open(&changed)
+            .unwrap()
+            .read_f32("steps")
+            .unwrap_err()
+            .code(),
+        "checksum"
+    );
+}
+
+#[test]
+fn a_cut_archive_says_so() {
+    let clean = include_bytes!("../../fixtures/plain.pt");
+    for len in [4, 100, clean.len() / 2, clean.len() - 1] {
+        let error = refusal(&clean[..len]);
+        assert!(error.contains("cut short"), "{len}: {error}");
+    }
+}
