@@ -19,7 +19,8 @@ export class Sam2Image {
   #session;
   /** @type {Picture | null} */
   #picture;
-  #epoch = -1;
+  /** 0: never encoded. The session counts from 1, and says -1 while it has no engine. */
+  #epoch = 0;
   #id = 0;
   width = 0;
   height = 0;

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { chooseModel, isElsewhere, parseDevice, parseManifest } from '../models.js';
+import { sortFiles } from '../files.js';
+import { bytesInWords, progressInWords } from '../words.js';
+
+const BASE = 'http://host/some/path/models/manifest.json';
+const PAGE = 'http://host/some/path/index.html';
+const manifest = parseManifest({
+  schema: 1, default: 'nano',
+  models: [
+    { name: 'tiny', size: 156_000_000, licence: 'Apache-2.0', sha256: 'A'.repeat(64), url: 'https://dl.example/tiny.pt' },
+    { name: 'nano', file: 'nano.safetensors', bytes: 10, config: 'nano.yaml', trained: false },
+    { name: 'own' }, { title: 'no name' }, null,
+    { name: 'odd', url: 'x.pt', sha256: 'zz', bytes: -3 },
+  ],
+}, BASE);
+
+test('the manifest: addresses relative to it, wrong figures dropped, untrained said', () => {
+  assert.deepEqual(manifest.entries.map(({ name }) => name), ['tiny', 'nano', 'own', 'odd']);
+  const [tiny, nano, own, odd] = manifest.entries;
+  assert.deepEqual([tiny.bytes, tiny.sha256, tiny.note], [156_000_000, 'a'.repeat(64), '']);
+  assert.deepEqual([nano.url, nano.config], ['http://host/some/path/models/nano.safetensors', 'http://host/some/path/models/nano.yaml']);
+  assert.match(nano.note, /untrained/);
+  assert.equal(own.url, null);
+  assert.deepEqual([odd.sha256, odd.bytes], [undefined, undefined]);
+  assert.equal(manifest.preferred, nano);
+  assert.deepEqual(parseManifest('<!doctype html>', BASE), { entries: [], preferred: null });
+});
+
+const choose = (query) => chooseModel(new URLSearchParams(query), manifest, PAGE);
+
+test('?model= is a name, an address, or said to be unknown', () => {
+  assert.equal(choose('').entry.name, 'nano');
+  assert.equal(choose('model=tiny').entry.name, 'tiny');
+  assert.deepEqual(choose('model=tini'), { kind: 'unknown', name: 'tini' });
+  assert.deepEqual(choose('model=files/a%20b.pt').model, { url: 'http://host/some/path/files/a%20b.pt', name: 'a b.pt' });
+  const sum = 'b'.repeat(64);
+  assert.deepEqual(choose(`model=https://other/x.safetensors&sha256=${sum}&bytes=12`).model,
+    { url: 'https://other/x.safetensors', name: 'x.safetensors', sha256: sum, bytes: 12 });
+  assert.equal(chooseModel(new URLSearchParams(), { entries: [], preferred: null }, PAGE), null);
+});
+
+test('another host is another port too', () => {
+  assert.equal(isElsewhere('http://host/x', 'http://host'), false);
+  assert.equal(isElsewhere('http://host:81/x', 'http://host'), true);
+  assert.equal(isElsewhere('https://host/x', 'http://host'), true);
+});
+
+test('devices', () => {
+  assert.deepEqual(['auto', 'cpu', 'webgpu', 'gpu', ''].map(parseDevice), ['auto', 'cpu', 'webgpu', null, null]);
+});
+
+test('files are sorted by name first', () => {
+  const file = (name) => ({ name });
+  const sorted = sortFiles([file('a.PT'), file('b.yaml'), file('c.jpg'), file('d.jpg')]);
+  assert.deepEqual([sorted.model.name, sorted.config.name, sorted.picture.name], ['a.PT', 'b.yaml', 'c.jpg']);
+});
+
+test('words', () => {
+  assert.deepEqual([0, 999, 1000, 156_000_000, 3.2e9].map(bytesInWords), ['0 B', '999 B', '1.0 kB', '156 MB', '3.2 GB']);
+  assert.equal(progressInWords({ stage: 'download', done: 5e6, total: 1e7 }), 'Fetching the model, 5.0 MB of 10.0 MB');
+  assert.equal(progressInWords({ stage: 'encoding', done: 0, total: 1 }), 'Looking at the picture…');
+  assert.equal(progressInWords({ stage: 'something new', done: 1, total: 4 }), 'Something new, 25 %');
+});
