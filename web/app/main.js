@@ -212,6 +212,16 @@ async function engineAssets() {
   return { js: new URL(js, folder), wasm: new URL(wasm, folder), wasmBytes };
 }
 
+/**
+ * What `sam2 serve` adds. Other servers have no such file, and asking them would leave an error in the
+ * console; those headers that isolate the page are the sign that this one has.
+ */
+async function serverConfig() {
+  if (!window.crossOriginIsolated) return undefined;
+  const response = await fetch(new URL('../../config.json', import.meta.url));
+  return response.ok ? response.json() : undefined;
+}
+
 async function start() {
   if (parseDevice(askedDevice) === null) {
     controller.fail(new Sam2Error('bad_setting', `?device=${askedDevice} is not known.`, 'Use auto, webgpu or cpu.'), null);
@@ -222,7 +232,7 @@ async function start() {
   try {
     const response = await fetch(address, { cache: 'no-cache' });
     if (!response.ok) throw new Sam2Error('bad_model', `The list of models is not there: the server answered ${response.status}.`, 'Open a model file from the Model menu.');
-    manifest = parseManifest(await response.json(), address.href);
+    manifest = parseManifest(await response.json(), address.href, await serverConfig());
   } catch (error) {
     if (!query.has('model')) {
       controller.fail(error, () => void start());

@@ -43,7 +43,7 @@ export class ModelMenu {
   showEntries(entries) {
     this.#list.replaceChildren(...entries.map((entry) => {
       const size = entry.bytes === undefined ? '' : bytesInWords(entry.bytes);
-      const details = [entry.url === null ? 'open its file yourself' : '', entry.licence].filter(Boolean).join(' · ');
+      const details = [entry.description, entry.url === null ? 'Open its file yourself.' : '', entry.licence].filter(Boolean).join(' ');
       const item = make('button', { type: 'button', class: 'model-item', 'data-name': entry.name },
         make('strong', {}, entry.title), make('span', {}, size), make('span', { class: 'model-note' }, details));
       item.addEventListener('click', () => {

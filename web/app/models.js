@@ -10,6 +10,7 @@
  * @property {string | undefined} sha256
  * @property {number | undefined} bytes
  * @property {string | undefined} config address of a yaml
+ * @property {string} description
  * @property {string} licence
  * @property {string} note shown beside the result, for example that the weights are untrained
  */
@@ -24,32 +25,46 @@ const text = (value) => (typeof value === 'string' && value !== '' ? value : und
  * Reads the manifest; entries that make no sense are left out.
  * @param {unknown} json
  * @param {string} base address of the manifest, to which the files' addresses are relative
+ * @param {unknown} [serverConfig] /config.json of `sam2 serve`: its entries say which files it has
+ *   (`available`), and `model_size` names the model its owner prefers
  * @returns {Manifest}
  */
-export function parseManifest(json, base) {
+export function parseManifest(json, base, serverConfig) {
+  const config = /** @type {{ models?: unknown, model_size?: unknown }} */ (serverConfig ?? {});
   const manifest = /** @type {{ models?: unknown, default?: unknown }} */ (Array.isArray(json) ? { models: json } : json ?? {});
+  const listed = Array.isArray(config.models) ? config.models : manifest.models;
   /** @type {ModelEntry[]} */
   const entries = [];
-  for (const raw of Array.isArray(manifest.models) ? manifest.models : []) {
+  for (const raw of Array.isArray(listed) ? listed : []) {
     const name = text(raw?.name);
     if (name === undefined) continue;
-    const place = text(raw.url) ?? text(raw.file);
+    // A file beside the manifest, unless it is known not to be there, or is only a copy of one elsewhere.
+    const place = raw.available === true ? text(raw.file) ?? text(raw.url) : text(raw.url) ?? (raw.available === false ? undefined : text(raw.file));
     const sha256 = text(raw.sha256)?.toLowerCase();
     const bytes = Number(raw.bytes ?? raw.size);
     entries.push({
       name,
-      title: text(raw.title) ?? name,
+      title: text(raw.title) ?? titleOf(name, raw.config?.official),
       url: place === undefined ? null : new URL(place, base).href,
       sha256: sha256 !== undefined && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined,
       bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined,
       config: /\.ya?ml$/.test(text(raw.config) ?? '') ? new URL(raw.config, base).href : undefined,
+      description: text(raw.description) ?? '',
       licence: text(raw.licence) ?? text(raw.license) ?? '',
       note: text(raw.note) ?? (raw.trained === false || raw.untrained === true
         ? 'This model is untrained: its masks show that the engine works, and nothing about the picture.' : ''),
     });
   }
-  const preferred = entries.find((entry) => entry.name === manifest.default) ?? entries.find((entry) => entry.url !== null) ?? null;
+  const preferred = entries.find((entry) => entry.name === config.model_size)
+    ?? entries.find((entry) => entry.name === manifest.default) ?? entries.find((entry) => entry.url !== null) ?? null;
   return { entries, preferred };
+}
+
+/** @param {string} name @param {{ size?: unknown, version?: unknown } | undefined} official */
+function titleOf(name, official) {
+  const size = text(official?.size)?.replace('_plus', '+');
+  if (size !== undefined && text(official?.version) !== undefined) return `SAM ${official?.version} ${size}`;
+  return name.charAt(0).toUpperCase() + name.slice(1);
 }
 
 /**

@@ -116,7 +116,7 @@ export async function download(model, options) {
     failures += 1;
     if (failures >= ATTEMPTS) {
       throw new Sam2Error('bad_model', `The model ${model.name} could not be fetched: ${why}.`,
-        'Check the connection and try again; what has arrived is kept.');
+        'Check the connection and try again: what has arrived is kept. Or fetch the file yourself and open it.');
     }
     await pause(backoffMs * 2 ** (failures - 1), signal);
   };
@@ -131,7 +131,7 @@ export async function download(model, options) {
       response = await get(model.url, { signal, headers: from > 0 ? { Range: `bytes=${from}-` } : {} });
     } catch (error) {
       signal.throwIfAborted();
-      await tryAgain(error instanceof Error ? error.message : String(error));
+      await tryAgain(`${new URL(model.url).host} does not answer, or not to other pages (${error instanceof Error ? error.message : error})`);
       continue;
     }
     if (response.status === 416 && bytes.length > 0) {

@@ -14,8 +14,9 @@ const TYPES = {
   '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.mjs': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml',
   '.json': 'application/json', '.jpg': 'image/jpeg', '.png': 'image/png', '.wasm': 'application/wasm', '.md': 'text/markdown',
 };
-const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-  + "connect-src 'self' https: http://127.0.0.1:*; media-src blob:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+// That of crates/sam2-server, headers.rs.
+const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; font-src 'self'; img-src 'self' blob: data:; "
+  + "media-src 'self' blob:; worker-src 'self'; connect-src 'self' https:; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
 
 /** Two small "models" and one that the fake engine refuses. */
 export const FAKE_MODELS = {
@@ -34,6 +35,7 @@ function fakeFiles() {
   return {
     'pkg/assets.json': JSON.stringify({ js: '../web/test-browser/fake-engine.js', wasm: 'fake.wasm', wasm_bytes: 5000 }),
     'pkg/fake.wasm': Buffer.alloc(5000),
+    'config.json': JSON.stringify({ schema: 1, model_size: null, threads: 2 }),
     'models/manifest.json': JSON.stringify({
       schema: 1, default: 'first',
       models: [

@@ -28,6 +28,19 @@ test('the manifest: addresses relative to it, wrong figures dropped, untrained s
   assert.deepEqual(parseManifest('<!doctype html>', BASE), { entries: [], preferred: null });
 });
 
+test('with a server that says what it has: its files first, its choice of size', () => {
+  const raw = [
+    { name: 'nano', file: 'nano.safetensors', available: false },
+    { name: 'tiny', file: 'tiny.pt', url: 'https://dl.example/tiny.pt', config: { official: { size: 'tiny', version: '2.1' } }, available: true },
+    { name: 'base_plus', file: 'b.pt', url: 'https://dl.example/b.pt', config: { official: { size: 'base_plus', version: '2.1' } }, available: false },
+  ];
+  const { entries, preferred } = parseManifest({ default: 'nano', models: raw }, BASE, { models: raw, model_size: 'tiny' });
+  assert.deepEqual(entries.map(({ url }) => url), [null, 'http://host/some/path/models/tiny.pt', 'https://dl.example/b.pt']);
+  assert.deepEqual(entries.map(({ title }) => title), ['Nano', 'SAM 2.1 tiny', 'SAM 2.1 base+']);
+  assert.equal(preferred.name, 'tiny');
+  assert.equal(parseManifest({ default: 'nano', models: raw }, BASE, { model_size: null }).preferred.name, 'nano');
+});
+
 const choose = (query) => chooseModel(new URLSearchParams(query), manifest, PAGE);
 
 test('?model= is a name, an address, or said to be unknown', () => {
