@@ -303,3 +303,6 @@ impl Checkpoint {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz;

@@ -68,6 +68,12 @@ pub enum CheckpointError {
     /// Memory for one tensor could not be had.
     #[error("not enough memory for tensor `{name}` ({bytes} bytes); use a smaller model")]
     OutOfMemory { name: String, bytes: u64 },
+    /// A tensor that would not come back as it was.
+    #[error("cannot write tensor `{name}`: it {message}")]
+    NotWritable { name: String, message: String },
+    /// A model list that cannot be used.
+    #[error("the model list (manifest.json): {message}")]
+    Manifest { message: String },
     /// Writing failed.
     #[error("cannot write the model: {0}")]
     Write(#[source] io::Error),
@@ -93,7 +99,9 @@ impl CheckpointError {
             | Self::Metadata { .. }
             | Self::NoConfig
             | Self::NoTensor { .. }
-            | Self::NotFloat { .. } => "bad_model",
+            | Self::NotFloat { .. }
+            | Self::NotWritable { .. }
+            | Self::Manifest { .. } => "bad_model",
         }
     }
 

@@ -25,20 +25,26 @@ mod data;
 mod dtype;
 mod error;
 mod index;
+pub mod manifest;
 mod metadata;
+mod need;
 mod pt;
 mod safetensors;
 mod sniff;
 mod source;
 mod tensors;
+mod writer;
 
 pub use checkpoint::{Checkpoint, Format};
 pub use config::{ConfigError, ModelConfig, Size, Version, detect};
 pub use dtype::DType;
 pub use error::CheckpointError;
-pub use index::{Mismatch, TensorIndex, TensorInfo};
+pub use index::{Mismatch, TensorIndex, TensorInfo, WrongShape};
+pub use manifest::Manifest;
 pub use metadata::{FORMAT, Metadata};
+pub use need::{MemoryNeed, memory_need};
 #[cfg(not(target_family = "wasm"))]
 pub use source::FileSource;
 pub use source::{MaybeSync, ReadAt};
 pub use tensors::expected_tensors;
+pub use writer::{Precision, write_safetensors, write_sam2};

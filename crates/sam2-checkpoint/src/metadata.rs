@@ -102,7 +102,6 @@ pub(crate) fn parse_sha256(text: &str) -> Option<[u8; 32]> {
 }
 
 /// As `sha256sum` prints it.
-#[allow(dead_code)] // the writer, next commit
 pub(crate) fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -126,10 +126,8 @@ impl ModelConfig {
     /// The configuration as JSON on one line: the keys of the official `model:` mapping, without
     /// `_target_`. The same configuration always gives the same text.
     pub fn to_json(&self) -> String {
-        // A struct of numbers, strings and lists always serialises; Value's Display cannot fail.
-        serde_json::to_value(self)
-            .unwrap_or(Value::Null)
-            .to_string()
+        // Numbers, texts, lists and structs of them, which always serialise.
+        serde_json::to_string(self).unwrap_or_default()
     }
 }
 

@@ -51,3 +51,25 @@ pub(crate) fn read_archive(source: &dyn ReadAt) -> Result<Archive, CheckpointErr
     let program = pickle::run(&pickle)?;
     state_dict::collect(&program, &directory, &root, source)
 }
+
+/// The pickle of a valid archive, for tests.
+#[cfg(test)]
+pub(crate) fn pickle_of(archive: &'static [u8]) -> Vec<u8> {
+    let directory = zip::read_directory(&archive).unwrap();
+    let name = format!("{}/data.pkl", directory.root().unwrap());
+    directory
+        .read(&archive, &name, MAX_PICKLE)
+        .unwrap()
+        .unwrap()
+}
+
+/// Another pickle in the place of an archive's own, for tests.
+#[cfg(test)]
+pub(crate) fn collect_from(
+    archive: &'static [u8],
+    pickle: &[u8],
+) -> Result<Archive, CheckpointError> {
+    let directory = zip::read_directory(&archive)?;
+    let root = directory.root()?;
+    state_dict::collect(&pickle::run(pickle)?, &directory, &root, &archive)
+}
