@@ -8,6 +8,7 @@ import { isAbort } from '../sam2/errors.js';
 import { knownOutline, outlineOf } from './outlines.js';
 import { showable } from './picture.js';
 import { Prompts, chosenMask, promptOf } from './prompts.js';
+import { sentence } from './words.js';
 
 /** @typedef {import('../sam2/index.d.ts').ModelSource} ModelSource */
 /** @typedef {import('../sam2/index.d.ts').EngineAssets} EngineAssets */
@@ -93,7 +94,7 @@ export class Controller {
         const sam = await Sam2.load({
           ...options, model: request.source, device: this.#options.device, assets: await this.#options.assets(),
           onLog: ({ level, text }) => {
-            if (level === 'warn') this.#options.onWarning(text);
+            if (level === 'warn' || level === 'error') this.#options.onWarning(text);
           },
         });
         sam.on('device-lost', (death) => void this.#recover(death));
@@ -324,11 +325,6 @@ function describeFailure({ error, retry }) {
   if (isAbort(error)) return { text: 'Loading was cancelled.', hint: '', retry };
   const { message, hint } = /** @type {{ message?: string, hint?: string }} */ (error ?? {});
   return { text: sentence(message ?? String(error)), hint: hint ? sentence(hint) : '', retry };
-}
-
-/** The engine writes its errors for a terminal: no capital, no full stop. @param {string} text */
-function sentence(text) {
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
 
 /** A finger has no right button. */

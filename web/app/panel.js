@@ -1,6 +1,6 @@
 /** The side panel: the masks to choose from, and what the engine is and how fast. */
 import { byId, make } from './dom.js';
-import { countInWords, durationInWords } from './words.js';
+import { countInWords, durationInWords, sentence } from './words.js';
 
 /** @typedef {import('../sam2/index.d.ts').Mask} Mask */
 /** @typedef {import('../sam2/index.d.ts').DeviceInfo} DeviceInfo */
@@ -105,8 +105,8 @@ export class Panel {
     }
     if (model !== null) {
       rows.push(['Model', model.architecture || model.name]);
-      rows.push(['Parameters', `${countInWords(model.parameters)}, ${model.precision}`]);
-      rows.push(['Looks at', `${model.imageSize} × ${model.imageSize}`]);
+      rows.push(['Parameters', [countInWords(model.parameters), model.precision].filter(Boolean).join(', ')]);
+      rows.push(['Input size', `${model.imageSize} × ${model.imageSize}`]);
     }
     if (image !== null) {
       rows.push(['Picture', `${image.width} × ${image.height}`]);
@@ -114,7 +114,7 @@ export class Panel {
     }
     if (decodeMs !== null) rows.push(['Last click', durationInWords(decodeMs)]);
     this.#facts.replaceChildren(...rows.flatMap(([term, value]) => [make('dt', {}, term), make('dd', {}, value)]));
-    if (device?.why) this.#facts.append(make('dd', { class: 'why' }, device.why));
+    if (device?.why) this.#facts.append(make('dd', { class: 'why' }, sentence(device.why)));
   }
 }
 

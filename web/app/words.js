@@ -42,3 +42,8 @@ export function progressInWords({ stage, done, total }) {
   }
   return total > 1 && done > 0 ? `${what}, ${Math.round((100 * done) / total)} %` : `${what}…`;
 }
+
+/** The engine writes for a terminal: no capital, no full stop. @param {string} text */
+export function sentence(text) {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
+}

@@ -37,6 +37,8 @@ export class EngineHost {
   /** In order of use, the oldest first. @type {Map<number, { prediction: Prediction, image: number }>} */
   #predictions = new Map();
   #nextPrediction = 1;
+  /** Settles when the request before is done. @type {Promise<unknown>} */
+  #turn = Promise.resolve();
 
   /** @param {HostPlatform} platform */
   constructor(platform) {
@@ -63,13 +65,24 @@ export class EngineHost {
     const transfer = [];
     /** @type {OnProgress} */
     const onProgress = (stage, done, total) => this.#platform.post({ kind: 'progress', id, stage, done, total }, []);
+    // The engine is borrowed for as long as a call runs, and a second call would throw. The client sends
+    // one request at a time, but it goes on at once when it cancels one.
+    const before = this.#turn;
+    /** @type {() => void} */
+    let done = () => undefined;
+    this.#turn = new Promise((resolve) => {
+      done = () => resolve(undefined);
+    });
     try {
+      await before;
+      controller.signal.throwIfAborted();
       const body = await this.#handle(message, { onProgress, signal: controller.signal, transfer });
       this.#platform.post({ kind: 'reply', id, body }, transfer);
     } catch (error) {
       this.#platform.post({ kind: 'error', id, error: plainError(error, fallbackCode(message.type)) }, []);
     } finally {
       this.#running.delete(id);
+      done();
     }
   }
 
@@ -133,7 +146,7 @@ export class EngineHost {
       architecture: String(info.name ?? ''),
       imageSize: info.image_size,
       parameters: info.parameters,
-      precision: info.precision ?? 'f32',
+      precision: info.precision,
       bytes: bytes.length,
       // The engine may have changed its device while it checked the model's answers.
       device: this.#deviceInfo(engine),

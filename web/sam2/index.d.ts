@@ -83,7 +83,8 @@ export interface ModelInfo {
   architecture: string;
   imageSize: number;
   parameters: number;
-  precision: string;
+  /** Of the arithmetic, where the engine says it. */
+  precision?: string;
   /** Size of the file. */
   bytes: number;
   device: DeviceInfo;

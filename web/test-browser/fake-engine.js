@@ -108,7 +108,20 @@ export class Engine {
   device_info() {
     return JSON.stringify({ device: 'cpu', why: 'no WebGPU adapter was found', adapter: null, threads: 1, simd: true });
   }
-  async load_model(bytes, options, onProgress) {
+  /** wasm-bindgen lends the object to one call at a time. */
+  async borrowed(work) {
+    if (this.borrowing) throw new Error('recursive use of an object detected which would lead to unsafe aliasing in rust');
+    this.borrowing = true;
+    try {
+      return await work();
+    } finally {
+      this.borrowing = false;
+    }
+  }
+  load_model(...call) { return this.borrowed(() => this.load(...call)); }
+  set_image(...call) { return this.borrowed(() => this.encode(...call)); }
+  predict(...call) { return this.borrowed(() => this.decode(...call)); }
+  async load(bytes, options, onProgress) {
     JSON.parse(options);
     const text = new TextDecoder().decode(bytes.subarray(0, 64));
     if (text.startsWith('bad')) throw failure('bad_model', 'This file is not a SAM 2 model: 3 tensors are missing.', 'Choose an official .pt file.');
@@ -120,7 +133,7 @@ export class Engine {
     this.images.clear();
     return JSON.stringify({ name: 'sam2.1_hiera_nano', image_size: 256, parameters: 3_400_000, precision: 'f32' });
   }
-  async set_image(rgba, width, height, onProgress) {
+  async encode(rgba, width, height, onProgress) {
     if (this.model === null) throw failure('bad_model', 'No model is loaded.', '');
     if (rgba.length !== width * height * 4) throw failure('bad_image', 'Wrong length.', '');
     for (let done = 0; done <= 8; done += 1) {
@@ -132,7 +145,7 @@ export class Engine {
     this.images.set(id, { width, height });
     return JSON.stringify({ id, encode_ms: 412.5, width, height });
   }
-  async predict(id, json) {
+  async decode(id, json) {
     const image = this.images.get(id);
     if (image === undefined) throw failure('bad_prompt', `There is no picture ${id}.`, '');
     const prompt = JSON.parse(json);

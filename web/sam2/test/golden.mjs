@@ -1,0 +1,101 @@
+/**
+ * The official code's answers for micro.yaml (tests/fixtures/micro), and how far ours are from them:
+ * the measures of reference/compare.py. Used in Node and, by the browser tests, in Chromium.
+ */
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { inflateRawSync } from 'node:zlib';
+import { maskFromCounts } from '../rle.js';
+
+const FOLDER = new URL('../../../tests/fixtures/micro/', import.meta.url);
+
+/** @param {string} name */
+export const fixture = (name) => fileURLToPath(new URL(name, FOLDER));
+
+/** @returns {Promise<{ bounds: { logits: number, iou: number, mask: number }, images: any[] }>} */
+export async function goldenCases() {
+  const { bounds, images } = JSON.parse(await readFile(fixture('cases.json'), 'utf8'));
+  return { bounds: bounds.image, images };
+}
+
+/** Reads the arrays of an .npz: a zip of .npy files. @param {string} path */
+export async function readNpz(path) {
+  const bytes = await readFile(path);
+  /** @type {Record<string, { shape: number[], data: Float32Array | Uint8Array }>} */
+  const arrays = {};
+  const end = bytes.lastIndexOf('PK\x05\x06', undefined, 'latin1');
+  let at = bytes.readUInt32LE(end + 16);
+  for (let left = bytes.readUInt16LE(end + 10); left > 0; left -= 1) {
+    const name = bytes.toString('latin1', at + 46, at + 46 + bytes.readUInt16LE(at + 28));
+    const local = bytes.readUInt32LE(at + 42);
+    const start = local + 30 + bytes.readUInt16LE(local + 26) + bytes.readUInt16LE(local + 28);
+    const packed = bytes.subarray(start, start + bytes.readUInt32LE(at + 20));
+    arrays[name.replace(/\.npy$/, '')] = readNpy(bytes.readUInt16LE(at + 10) === 8 ? inflateRawSync(packed) : packed);
+    at += 46 + bytes.readUInt16LE(at + 28) + bytes.readUInt16LE(at + 30) + bytes.readUInt16LE(at + 32);
+  }
+  return arrays;
+}
+
+/** @param {Buffer} bytes */
+function readNpy(bytes) {
+  const start = 10 + bytes.readUInt16LE(8);
+  const header = bytes.toString('latin1', 10, start);
+  const shape = (/'shape': \(([^)]*)\)/.exec(header)?.[1] ?? '').split(',').filter((part) => part.trim() !== '').map(Number);
+  const data = Uint8Array.from(bytes.subarray(start));
+  return { shape, data: header.includes("'<f4'") ? new Float32Array(data.buffer) : data };
+}
+
+/**
+ * Asks every prompt of a case; `refine` feeds the mask with the best IoU of the prompt before. It
+ * uses nothing but its arguments, because the browser tests send its source into the page.
+ * @param {import('../index.d.ts').Sam2Image} image
+ * @param {any[]} prompts
+ */
+export async function answersOf(image, prompts) {
+  const answers = [];
+  let best = null;
+  for (const { refine, multimask = true, ...prompt } of prompts) {
+    const { masks, iou, lowRes } = await image.predict({ ...prompt, multimask, mask: refine ? best : null });
+    best = masks[iou.indexOf(Math.max(...iou))];
+    answers.push({ iou, lowRes: lowRes.map((logits) => Array.from(logits)), counts: masks.map((mask) => mask.toRle().counts) });
+  }
+  return answers;
+}
+
+/**
+ * @param {Awaited<ReturnType<typeof readNpz>>} reference
+ * @param {Awaited<ReturnType<typeof answersOf>>} answers
+ * @returns {{ logits: number, iou: number, mask: number }} the worst of each
+ */
+export function worstOf(reference, answers) {
+  const worst = { logits: 0, iou: 0, mask: 1 };
+  answers.forEach((answer, i) => {
+    worst.logits = Math.max(worst.logits, relative(reference[`low_${i}`].data, answer.lowRes.flat()));
+    worst.iou = Math.max(worst.iou, relative(reference[`iou_${i}`].data, answer.iou));
+    const { shape: [count, height, width], data } = reference[`mask_${i}`];
+    if (count !== answer.counts.length) throw new Error(`prompt ${i}: ${answer.counts.length} masks, not ${count}`);
+    answer.counts.forEach((counts, m) => {
+      const ours = maskFromCounts(counts, height, width);
+      let [both, either] = [0, 0];
+      ours.forEach((value, p) => {
+        const theirs = data[m * height * width + p];
+        both += value & theirs;
+        either += value | theirs;
+      });
+      worst.mask = Math.min(worst.mask, either === 0 ? 1 : both / either);
+    });
+  });
+  return worst;
+}
+
+/** Largest difference over the largest value; not finite is infinitely wrong. @param {ArrayLike<number>} theirs @param {number[]} ours */
+function relative(theirs, ours) {
+  if (theirs.length !== ours.length) throw new Error(`${ours.length} values, not ${theirs.length}`);
+  let [difference, largest] = [0, 1e-6];
+  for (let i = 0; i < ours.length; i += 1) {
+    if (!Number.isFinite(ours[i])) return Infinity;
+    difference = Math.max(difference, Math.abs(ours[i] - theirs[i]));
+    largest = Math.max(largest, Math.abs(theirs[i]));
+  }
+  return difference / largest;
+}
