@@ -27,6 +27,9 @@ class Encoder(torch.nn.Module):
     def __init__(self, model):
         super().__init__()
         self.model = model
+        trunk, grid = model.image_encoder.trunk, model.image_size // 4
+        table = trunk._get_pos_embed((grid, grid)).detach()  # a constant of the size; traced, it leaves If nodes behind
+        trunk._get_pos_embed = lambda hw: table
 
     def forward(self, image):
         features = self.model.forward_image(image)
@@ -53,6 +56,8 @@ class Decoder(torch.nn.Module):
 def export(module, args, path, inputs, outputs):
     torch.onnx.export(module, args, str(path), input_names=inputs, output_names=outputs, opset_version=17, dynamo=False)
     slim = onnxslim.slim(onnx.load(path))
+    onnx.shape_inference.infer_shapes(slim, strict_mode=True, check_type=True)
+    del slim.graph.value_info[:]  # the exporter's notes on shapes contradict each other, and onnxruntime refuses them
     onnx.save(slim, path)
     print(f"{path}: {path.stat().st_size / 1e6:.1f} MB, {len(slim.graph.node)} nodes", flush=True)
 

@@ -11,7 +11,7 @@ Figures mean the same everywhere, those of `sam2 bench --json`:
     decode_ms     one click to three masks, thresholded at the picture's size
     peak_rss_mb   VmHWM of the process
 An --extra is NAME=COMMAND of a program that prints the same JSON object on its last line; {model} and {dir} are filled
-in. Needs the environment of tests/parity/requirements.txt, `pip install onnx onnxslim`, and `npm ci` in benches/.
+in. Needs the environment of tests/parity/requirements.txt, `pip install onnx onnxslim onnxscript`, and `npm ci` in benches/.
 The load of the machine at the start of each row stands in the table: figures beside a busy neighbour are no figures.
 """
 import argparse, json, os, pathlib, platform, shlex, subprocess, sys, time
