@@ -3,24 +3,74 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="nano", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("train",):
-        c = commands.add_parser(name)
-        c.add_argument("--work", type=Path, required=True, help="folder for checkpoint, log and exports")
-        c.add_argument("--cache", type=Path, required=True, help="folder of the sprite caches")
-        c.add_argument("--phases", type=Path)
-        c.add_argument("--data", type=Path)
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        c = commands.add_parser(name, help=text)
+        c.add_argument("--work", type=Path, required=True, help="folder for downloads, caches, checkpoint, log and exports")
+        c.add_argument("--cache", type=Path, help="folder of the sprite caches (default WORK/cache)")
+        return c
+
+    for name, text in (("run", "everything: data, training, export"), ("data", "packages and sprite caches"), ("train", "the curriculum")):
+        c = command(name, text)
+        c.add_argument("--phases", type=Path, help="curriculum (default training/phases.toml)")
+        c.add_argument("--data", type=Path, help="labelled photographs to evaluate on while training (manifest.json)")
         c.add_argument("--threads", type=int, default=2)
+    c = command("export", "official .pt and f16 .safetensors")
+    c.add_argument("--checkpoint", type=Path, help="default WORK/best.pt, else WORK/checkpoint.pt")
+    c = command("eval", "the protocol of the model card, through the official predictor")
+    c.add_argument("--checkpoint", type=Path)
+    c.add_argument("--data", type=Path, required=True)
+    c.add_argument("--side", type=int, help="input size (default: the yaml's)")
+    c.add_argument("--video", action="store_true", help="also the clips")
+    command("plot", "WORK/curves.png and WORK/calibration.png")
     args = parser.parse_args()
-    if args.command == "train":
+    cache = args.cache or args.work / "cache"
+
+    if args.command in ("run", "data"):
+        from . import data
+
+        data.fetch(args.work / "raw")
+        data.build(args.work / "raw", cache, args.threads)
+    if args.command in ("run", "train"):
         from .train import PHASES, Trainer
 
-        Trainer(args.work, args.cache, args.phases or PHASES, args.data, args.threads).run()
+        Trainer(args.work, cache, args.phases or PHASES, args.data, args.threads).run()
+    if args.command in ("run", "export"):
+        from . import export
+
+        print(export.export(export.averaged(chosen(args)), args.work / "export"))
+    if args.command == "eval":
+        from . import evaluate, export
+
+        state = export.averaged(chosen(args))
+        rows = evaluate.evaluate(state, args.data, args.side)
+        report = {"checkpoint": str(chosen(args)), **evaluate.summary(rows), "rows": rows}
+        if args.video:
+            from . import evaluate_video
+
+            report["video"] = evaluate_video.evaluate(state, args.data)
+        (args.work / "eval.json").write_text(json.dumps(report, indent=1))
+        print(json.dumps({k: v for k, v in report.items() if k != "rows"}, indent=1))
+    if args.command == "plot":
+        from . import plots
+
+        plots.curves(args.work, args.work / "curves.png")
+        if (args.work / "eval.json").is_file():
+            plots.calibration(args.work / "eval.json", args.work / "calibration.png")
+
+
+def chosen(args: argparse.Namespace) -> Path:
+    """The checkpoint asked for, else the best by validation, else the last."""
+    given = getattr(args, "checkpoint", None)
+    best = args.work / "best.pt"
+    return given or (best if best.is_file() else args.work / "checkpoint.pt")
 
 
 if __name__ == "__main__":

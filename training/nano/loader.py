@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
+from .clips import clip
 from .compose import Scene, scene, targets
+from .sprites import SpriteBank
+from .textures import Photos
 
 POOL = 240
 REUSE = 3
@@ -26,17 +30,7 @@ class Scenes(IterableDataset):
         self.part_share = part_share
 
     def __iter__(self):
-        import cv2
-
-        from .sprites import SpriteBank
-        from .textures import Photos
-
-        cv2.setNumThreads(0)
-        torch.set_num_threads(1)
-        info = get_worker_info()
-        worker, workers = (info.id, info.num_workers) if info else (0, 1)
-        bank = SpriteBank(sorted(p.with_suffix("") for p in self.cache.glob("*.json")))
-        photos = Photos(self.cache / "photos.npz")
+        bank, photos, worker, workers = open_worker(self.cache)
         i = self.start + worker
         pool: list[Scene] = []
         while True:
@@ -59,6 +53,34 @@ class Scenes(IterableDataset):
                 "labels": torch.from_numpy(np.ascontiguousarray(s.objects)),
                 "masks": torch.from_numpy(masks.astype(np.uint8)),
             }
+
+
+class Clips(IterableDataset):
+    """Endless clips: dict of image uint8 [T, 3, S, S] and masks uint8 [T, S, S] of one object."""
+
+    def __init__(self, cache: Path, side: int, frames: int, seed: int, start: int = 0):
+        self.cache, self.side, self.frames, self.seed, self.start = cache, side, frames, seed, start
+
+    def __iter__(self):
+        bank, photos, worker, workers = open_worker(self.cache)
+        i = self.start + worker
+        while True:
+            pictures, masks = clip(np.random.default_rng([self.seed, i]), bank, photos, self.side, self.frames)
+            i += workers
+            yield {
+                "image": torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),
+                "masks": torch.from_numpy(masks.astype(np.uint8)),
+            }
+
+
+def open_worker(cache: Path) -> tuple[SpriteBank, Photos, int, int]:
+    """Sets one thread for this process and opens the caches; also returns the worker's number and their count."""
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)
+    info = get_worker_info()
+    worker, workers = (info.id, info.num_workers) if info else (0, 1)
+    bank = SpriteBank(sorted(p.with_suffix("") for p in cache.glob("*.json")))
+    return bank, Photos(cache / "photos.npz"), worker, workers
 
 
 def again(rng: np.random.Generator, s: Scene) -> Scene:

@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from . import loader
+from . import evaluate, loader
 from .clicks import click_step
 from .dense import DenseHead, dense_step
 from .model import build, normalise
+from .video import video_step
 
 PHASES = Path(__file__).resolve().parents[1] / "phases.toml"
 SAVE_SECONDS = 150
+EVAL_SECONDS = 1200
 LOG_SECONDS = 20
 
 
@@ -114,6 +116,27 @@ class Trainer:
             for k, v in row.items():
                 w.writerow([f"{self.seconds / 3600:.4f}", name, self.step, self.total, k, f"{v:.4f}"])
 
+    def evaluate(self, p: dict) -> None:
+        """Scores the average on the selection half of the photographs; keeps it as best.pt when it is the best so far."""
+        if self.data is None or p["kind"] != "clicks":
+            return
+        side = p.get("eval_side", max(256, p["side"]))
+        mean = evaluate.summary(evaluate.evaluate(self.average, self.data, side, half=0))["overall"]
+        value = evaluate.score(mean)
+        print(f"evaluation at {side}: {json.dumps(mean)}", flush=True)
+        path = self.work / "eval.csv"
+        new = not path.exists()
+        with open(path, "a", newline="") as f:
+            w = csv.writer(f)
+            if new:
+                w.writerow(["hours", "phase", "step", "side", *evaluate.METRICS, "oracle1"])
+            row = [mean[m] for m in (*evaluate.METRICS, "oracle1")]
+            w.writerow([f"{self.seconds / 3600:.4f}", p["name"], self.step, side, *row])
+        if value > self.best:
+            self.best = value
+            torch.save({"average": self.average, "score": value, "side": side}, self.work / "best.pt.part")
+            os.replace(self.work / "best.pt.part", self.work / "best.pt")
+
     def run(self) -> None:
         """Trains until the last phase is done."""
         while self.phase < len(self.phases()):
@@ -127,23 +150,31 @@ class Trainer:
         self.resize(p["side"])
         self.make_optimiser(p)
         self.model.train()
-        scenes = loader.Scenes(
-            self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=self.step * p["batch"],
-            part_share=p.get("part_share", 0.15),
-        )  # fmt: skip
+        start = self.step * p["batch"]
+        if p["kind"] == "video":
+            scenes = loader.Clips(self.cache, p["side"], p.get("frames", 8), seed=1 + self.phase, start=start)
+        else:
+            scenes = loader.Scenes(
+                self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=start,
+                part_share=p.get("part_share", 0.15),
+            )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
         sums: dict[str, list[float]] = {}
-        logged = saved = tick = time.monotonic()
+        logged = saved = tick = evaluated = time.monotonic()
         while self.step < p["steps"]:
             batch = next(batches)
             rng = np.random.default_rng([7, self.phase, self.step])
             learns = self.set_rates(p)
             self.optimiser.zero_grad(set_to_none=True)
-            images = normalise(batch["image"])
+            images = batch["image"]
+            images = normalise(images.flatten(0, -4)).view(images.shape)
             if p["kind"] == "dense":
                 loss, iou = dense_step(self.model, self.head, images, batch["labels"], p.get("queries", 32))
                 loss.backward()
                 values = {"loss": loss.item(), "iou": iou}
+            elif p["kind"] == "video":
+                loss, js = video_step(self.model, images, batch["masks"], rng, p.get("focal", 0.0))
+                values = {"loss": loss, **js}
             else:
                 rounds = int(rng.integers(1, p["rounds"] + 1))
                 value, ious = click_step(
@@ -172,5 +203,9 @@ class Trainer:
             if now - saved > SAVE_SECONDS:
                 self.save()
                 p = self.phases()[self.phase]
+                if now - evaluated > EVAL_SECONDS:
+                    self.evaluate(p)
+                    evaluated = time.monotonic()
                 saved = tick = time.monotonic()
         self.save()
+        self.evaluate(p)

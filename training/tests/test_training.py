@@ -1,0 +1,131 @@
+"""The training side: the yaml builds, losses and steps do what they say, exports load strictly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from nano import clicks, dense, evaluate, export, losses, model
+
+
+@pytest.fixture(scope="module")
+def net():
+    torch.manual_seed(0)
+    return model.build(64)
+
+
+def halves(b: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures 64 x 64 whose left part is red and right part blue, and the masks of both in turn."""
+    images = torch.zeros(b, 3, 64, 64, dtype=torch.uint8)
+    masks = torch.zeros(b, k, 64, 64, dtype=torch.uint8)
+    for i in range(b):
+        cut = 16 + 8 * i
+        images[i, 0, :, :cut], images[i, 2, :, cut:] = 200, 200
+        masks[i, ::2, :, :cut], masks[i, 1::2, :, cut:] = 1, 1
+    return images, masks
+
+
+def test_the_shipped_size():
+    m = model.build()
+    n = sum(p.numel() for p in m.parameters())
+    assert m.image_size == 512 and 4e6 < n < 8e6
+
+
+def test_losses_at_known_places():
+    target = torch.zeros(1, 8, 12)
+    target[:, :, :3] = 1
+    good, bad = (target * 2 - 1) * 20, (1 - target * 2) * 20
+    for f in (losses.dice, losses.focal, losses.bce):
+        assert f(good, target).item() < 0.01 < f(bad, target).item()
+    assert losses.iou(good, target).item() == 1 and losses.iou(bad, target).item() == 0
+    assert losses.iou(torch.full((1, 4, 4), -1.0), torch.zeros(1, 4, 4)).item() == 1
+    # dice with 24 of 96 cells: an empty prediction keeps only the smoothing, 1 - 1 / (24 + 1)
+    assert losses.dice(torch.full((1, 8, 12), -50.0), target).item() == pytest.approx(0.96, abs=1e-4)
+
+
+def test_single_click_teaches_the_best_of_three():
+    target = torch.zeros(2, 16, 16)
+    target[:, 4:12, 2:9] = 1
+    masks = torch.full((2, 4, 16, 16), -3.0)
+    masks[:, 2] = (target * 2 - 1) * 9
+    masks.requires_grad_()
+    ious = torch.tensor([[0.1, 0.2, 0.9, 0.3]]).repeat(2, 1)
+    loss, prev, iou = clicks.round_loss(masks, ious, torch.zeros(2, 1), target, True, 0.0)
+    loss.backward()
+    assert iou == 1 and (prev == masks[:, 2]).all()
+    assert masks.grad[:, 1].abs().max() == 0 and masks.grad[:, 3].abs().max() == 0
+    assert masks.grad[:, 0].abs().max() > 0
+
+
+def test_click_steps_learn_one_batch(net):
+    images, masks = halves(3, 4)
+    x = model.normalise(images)
+    optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
+    seen = []
+    for i in range(30):
+        optimiser.zero_grad()
+        loss, ious = clicks.click_step(net, x, masks, np.random.default_rng(i), 2, 0.0, 0.0, True)
+        optimiser.step()
+        seen.append(loss)
+        assert set(ious) == {"click1", "click2"}
+    assert np.mean(seen[-5:]) < 0.75 * np.mean(seen[:5])
+
+
+def test_a_frozen_encoder_gets_no_gradient(net):
+    images, masks = halves(2, 2)
+    net.zero_grad(set_to_none=True)
+    clicks.click_step(net, model.normalise(images), masks, np.random.default_rng(0), 1, 0.0, 1.0, False)
+    assert all(p.grad is None for p in net.image_encoder.parameters())
+    assert any(p.grad is not None for p in net.sam_mask_decoder.parameters())
+
+
+def test_dense_step_scores_and_learns(net):
+    images, masks = halves(3, 1)
+    head = dense.DenseHead()
+    labels = masks[:, 0] + 1
+    optimiser = torch.optim.AdamW([*net.parameters(), *head.parameters()], 2e-3)
+    scores = []
+    for _ in range(25):
+        optimiser.zero_grad()
+        loss, iou = dense.dense_step(net, head, model.normalise(images), labels, 8)
+        loss.backward()
+        optimiser.step()
+        scores.append(iou)
+    assert np.mean(scores[-5:]) > 0.6 and np.mean(scores[-5:]) > np.mean(scores[:3])
+
+
+def test_export_is_strict_and_f16(tmp_path):
+    state = model.build().state_dict()
+    path = export.export(state, tmp_path)
+    assert path.stat().st_size <= 16_000_000
+    from safetensors.torch import load_file
+
+    back = load_file(path)
+    assert {v.dtype for v in back.values()} == {torch.float16}
+    model.build().load_state_dict({k: v.float() for k, v in back.items()}, strict=True)
+    assert torch.load(tmp_path / "sam2-nano.pt", weights_only=True).keys() == {"model"}
+    state.pop("no_mem_embed")
+    with pytest.raises(RuntimeError, match="no_mem_embed"):
+        export.export(state, tmp_path)
+
+
+def test_evaluation_of_a_perfect_and_a_blind_predictor():
+    want = np.zeros((40, 60), bool)
+    want[10:30, 5:25] = True
+
+    class Fixed:
+        def __init__(self, mask):
+            self.mask = mask
+
+        def predict(self, points=None, labels=None, box=None, mask_input=None, multimask_output=False):
+            n = 3 if multimask_output else 1
+            return np.repeat(self.mask[None], n, 0).astype(np.float32), np.linspace(0.2, 0.9, n), np.zeros((n, 16, 16), np.float32)
+
+    good, blind = evaluate.measure(Fixed(want), want), evaluate.measure(Fixed(~want), want)
+    assert all(good[m] == 1 for m in evaluate.METRICS) and all(blind[m] == 0 for m in evaluate.METRICS)
+
+
+def test_halves_keep_a_sequence_together():
+    items = [{"image": f"davis_img/{n}.jpg"} for n in ("car-turn_00010", "car-turn_00020", "dog_00001")]
+    assert evaluate.scene_of(items[0]) == evaluate.scene_of(items[1]) != evaluate.scene_of(items[2])
