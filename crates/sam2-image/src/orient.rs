@@ -44,8 +44,8 @@ fn flip_columns(mut image: RgbImage) -> RgbImage {
     image
 }
 
-/// Swaps rows and columns.
-fn transpose(image: &RgbImage) -> RgbImage {
+/// Swaps rows and columns, tile by tile.
+pub(crate) fn transpose(image: &RgbImage) -> RgbImage {
     let (width, height) = (image.width(), image.height());
     let source = image.data().as_chunks::<3>().0;
     let mut data = vec![0; 3 * width * height];

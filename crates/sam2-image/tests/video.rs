@@ -15,6 +15,9 @@ fn bicubic_is_pillow_to_the_byte() {
         (24, 50, 24),
         (24, 24, 24),
         (640, 360, 40),
+        (50, 76, 24),
+        (50, 77, 24),
+        (11, 25, 24),
     ] {
         let out = video_resize(&pattern(width, height), size);
         assert_eq!((out.width(), out.height()), (size, size));
