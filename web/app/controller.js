@@ -330,6 +330,6 @@ function describeFailure({ error, retry }) {
 /** A finger has no right button. */
 function hintForMore() {
   return window.matchMedia('(pointer: coarse)').matches
-    ? 'Tap what is missing; hold, or switch to Remove, for what is too much.'
+    ? 'Tap to add what is missing, hold to remove.'
     : 'Click to add what is missing, right-click what is too much.';
 }
