@@ -1,17 +1,48 @@
 //! Running other programs, with errors that say which one failed and why.
 
 use std::ffi::OsStr;
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::children;
+
 /// Runs `command` with the terminal it inherits; a status other than 0 is an error.
 pub fn run(command: &mut Command) -> Result<()> {
     let shown = show(command);
-    let status = command
-        .status()
+    let mut child = command
+        .spawn()
         .with_context(|| format!("cannot start {shown}"))?;
+    let _guard = children::watch(&child);
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
+
+/// As [`run`], and hands each line of standard output to `see` while passing it on.
+pub fn run_seeing(command: &mut Command, mut see: impl FnMut(&str)) -> Result<()> {
+    let shown = show(command);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {shown}"))?;
+    let _guard = children::watch(&child);
+    if let Some(stdout) = child.stdout.take() {
+        let mut lines = BufReader::new(stdout);
+        let mut line = Vec::new();
+        let mut out = std::io::stdout();
+        // Bytes, not text: a test may print anything.
+        while lines.read_until(b'\n', &mut line)? > 0 {
+            see(&String::from_utf8_lossy(&line));
+            out.write_all(&line)?;
+            out.flush()?;
+            line.clear();
+        }
+    }
+    let status = child.wait()?;
     if !status.success() {
         bail!("{shown} ended with {status}");
     }
@@ -85,5 +116,15 @@ mod tests {
             .to_string();
         assert!(error.contains("false --really"), "{error}");
         assert!(error.contains("exit status: 1"), "{error}");
+    }
+
+    #[test]
+    fn lines_are_seen_even_when_the_command_fails() {
+        let mut seen = Vec::new();
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one; echo two; exit 3"]);
+        let result = run_seeing(&mut command, |line| seen.push(line.trim().to_owned()));
+        assert!(result.is_err());
+        assert_eq!(seen, ["one", "two"]);
     }
 }

@@ -2,9 +2,18 @@
 //!
 //! People and CI run the same ones; nothing here is needed to use the crates.
 
+mod children;
 mod command;
 mod debian;
 mod files;
+mod node;
+mod package;
+mod python;
+mod serve;
+mod site;
+mod tally;
+mod test;
+mod trunk;
 mod wasm;
 mod workspace;
 
@@ -17,7 +26,14 @@ use workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask RECIPE
 
-  wasm     build the engine for the page into web/dist/pkg  [--names] [--toolchain rustup|debian]";
+  serve    build what is missing and serve the page (SAM2_PORT, SAM2_HOST, SAM2_MODELS_DIR, ...)
+  test     format, lints, native tests, wasm build, tests in Node and in the browser
+  check    format and lints alone
+  wasm     build the engine for the page into web/dist/pkg  [--names] [--toolchain rustup|debian]
+  page     as wasm, and the rest of web/dist
+  package  web/dist as it is put on a server: wasm-opt, brotli, gzip
+  parity   all configurations against the official code     [arguments of tests/parity/sweep.py]
+  bench    beside PyTorch and onnxruntime-web               [arguments of benches/peers.py]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -35,7 +51,19 @@ fn dispatch(arguments: &[String]) -> Result<()> {
     let Some((recipe, rest)) = arguments.split_first() else {
         bail!("no recipe named\n\n{USAGE}");
     };
+    children::listen();
     match recipe.as_str() {
+        "serve" => serve::serve(&workspace, rest),
+        "test" => test::test(&workspace),
+        "check" => test::check(&workspace),
+        "page" => {
+            wasm::build(&workspace, wasm::Options::parse(rest)?)?;
+            site::lay_out(&workspace)
+        }
+        "trunk-hook" => trunk::hook(&workspace),
+        "package" => package::package(&workspace, rest),
+        "parity" => python::parity(&workspace, rest),
+        "bench" => python::bench(&workspace, rest),
         "wasm" => wasm::build(&workspace, wasm::Options::parse(rest)?).map(|_| ()),
         "help" | "--help" | "-h" => {
             println!("{USAGE}");

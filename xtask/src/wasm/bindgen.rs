@@ -60,6 +60,29 @@ pub fn generate(module: &Path, dist: &Path, names: bool, source: &str) -> Result
     Ok(assets)
 }
 
+/// Replaces the module in `folder` by what `change` writes, and names everything anew.
+///
+/// The record of where it came from is marked, so that `cargo xtask wasm` writes its own again and
+/// a second call changes nothing.
+pub fn replace_module(
+    folder: &Path,
+    change: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<Assets> {
+    const MARK: &str = "+changed";
+    let old = Assets::read(folder).context("web/dist/pkg is incomplete")?;
+    if old.module.ends_with(MARK) {
+        return Ok(old);
+    }
+    let plain = folder.join(PLAIN_WASM);
+    let changed = folder.join(".changed.wasm");
+    change(&plain, &changed)?;
+    for name in [&old.js, &old.wasm] {
+        files::remove_file(&folder.join(name))?;
+    }
+    fs::rename(&changed, &plain).context("the changed module is not there")?;
+    name_by_contents(folder, format!("{}{MARK}", old.module), &old.source)
+}
+
 /// Adds the names with hashes and `assets.json`.
 pub fn name_by_contents(folder: &Path, module: String, source: &str) -> Result<Assets> {
     let plain_wasm = folder.join(PLAIN_WASM);
@@ -89,6 +112,7 @@ pub fn name_by_contents(folder: &Path, module: String, source: &str) -> Result<A
 #[cfg(test)]
 mod tests {
     use super::*;
+    use anyhow::bail;
 
     #[test]
     fn hashed_names_point_at_each_other() {
@@ -101,5 +125,22 @@ mod tests {
         assert!(js.contains(&format!("'{}'", assets.wasm)), "{js}");
         assert_eq!(fs::read(dir.path().join(&assets.wasm)).unwrap(), b"\0asm");
         assert_eq!(fs::read_to_string(dir.path().join(PLAIN_JS)).unwrap(), glue);
+    }
+
+    #[test]
+    fn a_changed_module_gets_new_names_once() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(PLAIN_WASM), b"\0asm").unwrap();
+        fs::write(dir.path().join(PLAIN_JS), "'sam2_wasm_bg.wasm'").unwrap();
+        let before = name_by_contents(dir.path(), "m".into(), "s").unwrap();
+        let smaller = |_: &Path, to: &Path| Ok(fs::write(to, b"small")?);
+        let after = replace_module(dir.path(), smaller).unwrap();
+        assert_ne!(after.wasm, before.wasm);
+        assert_ne!(after.js, before.js);
+        assert!(!dir.path().join(&before.wasm).exists());
+        assert_eq!(fs::read(dir.path().join(&after.wasm)).unwrap(), b"small");
+        assert_eq!(fs::read(dir.path().join(PLAIN_WASM)).unwrap(), b"small");
+        let again = replace_module(dir.path(), |_, _| bail!("called again")).unwrap();
+        assert_eq!(again, after);
     }
 }

@@ -4,7 +4,7 @@ mod assets;
 mod bindgen;
 mod toolchain;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
@@ -14,6 +14,7 @@ use crate::command::{run, without_cargo_environment};
 use crate::files;
 use crate::workspace::Workspace;
 pub use assets::Assets;
+pub use bindgen::PLAIN_WASM;
 use toolchain::Toolchain;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -80,6 +81,14 @@ pub fn build_if_stale(workspace: &Workspace) -> Result<Assets> {
     build(workspace, Options::default())
 }
 
+/// Replaces the module of `web/dist/pkg` by what `change` makes of it, under a new name.
+pub fn replace_module(
+    workspace: &Workspace,
+    change: impl FnOnce(&Path, &Path) -> Result<()>,
+) -> Result<Assets> {
+    bindgen::replace_module(&workspace.dist().join("pkg"), change)
+}
+
 fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
     let mut command = toolchain.cargo(workspace);
     command
@@ -98,7 +107,7 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
         // RUSTFLAGS of the surroundings are meant for the machine, and would replace the
         // `target-feature` of .cargo/config.toml.
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", rustflags(workspace));
+        .env("RUSTFLAGS", rustflags());
     run(without_cargo_environment(&mut command))?;
     let module = workspace
         .wasm_target()
@@ -111,22 +120,19 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
 }
 
 /// SIMD, and no path of the building machine in panic messages: the module goes to strangers.
-fn rustflags(workspace: &Workspace) -> String {
+///
+/// The clone's own path is not among the flags: Cargo names workspace files relative to it, and a
+/// flag that differs from clone to clone would build all of Burn again in each.
+fn rustflags() -> String {
     let mut flags = String::from("-Ctarget-feature=+simd128");
     let home = std::env::var_os("CARGO_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-    let remapped = [
-        (home, "cargo"),
-        (Some(workspace.root().to_path_buf()), "sam2"),
-    ];
-    for (path, name) in remapped {
-        // RUSTFLAGS splits at spaces, so a path with one cannot be given.
-        if let Some(path) = path.as_ref().and_then(|path| path.to_str())
-            && !path.contains(char::is_whitespace)
-        {
-            flags.push_str(&format!(" --remap-path-prefix={path}={name}"));
-        }
+    // RUSTFLAGS splits at spaces, so a path with one cannot be given.
+    if let Some(path) = home.as_ref().and_then(|path| path.to_str())
+        && !path.contains(char::is_whitespace)
+    {
+        flags.push_str(&format!(" --remap-path-prefix={path}=cargo"));
     }
     flags
 }
