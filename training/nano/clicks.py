@@ -1,4 +1,4 @@
-"""Phase 2 and on: prompts through the real decoder, with corrective rounds."""
+"""Prompts through the real decoder, with corrective rounds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from . import losses, prompts
-from .model import decode, features
+from .model import decode, to_decoder
 
 
 def mask_loss(logits: torch.Tensor, target: torch.Tensor, focal: float) -> torch.Tensor:
@@ -41,19 +41,19 @@ def round_loss(masks, ious, score, target, single_click: bool, focal: float):
     return loss.mean(), masks[rows, pick].detach(), true_iou[rows, pick].mean().item()
 
 
-def click_step(model, images, masks, rng: np.random.Generator, rounds: int, focal: float, box_share: float, train_encoder: bool):
-    """Backward pass of one batch; returns loss and IoU per round (keys: click1, box, click2, ...).
+def click_grads(model, raw: list[torch.Tensor], masks: torch.Tensor, rng: np.random.Generator, rounds: int, focal: float, box_share: float):
+    """Backward pass through decoder and prompt encoder; returns loss, IoU per round, and the gradients of `raw`.
 
-    images normalised [B, 3, S, S], masks uint8 [B, K, S, S]. Gradients of all rounds gather on the feature maps; the
-    encoder is walked back once.
+    raw: FPN maps [B, 128, .., ..] of the image encoder, masks uint8 [B, K, S, S]. Gradients of all rounds gather on the maps,
+    so that the caller walks back through the encoder once, or not at all. IoU keys: click1, click2, ... or box, box+1, ...
     """
     b, k = masks.shape[:2]
     full = masks.flatten(0, 1)
     target = F.avg_pool2d(full[:, None].float(), 4)[:, 0]
     hard = (target > 0.5).numpy()
-    with torch.set_grad_enabled(train_encoder):
-        fpn = features(model, images)
-    leaves = [f.detach().requires_grad_(train_encoder) for f in fpn]
+    roots = [f.detach().requires_grad_() for f in raw]
+    fpn = to_decoder(model, roots)
+    leaves = [f.detach().requires_grad_() for f in fpn]
     box = rng.random() < box_share
     if box:
         points = prompts.boxes(full.numpy() > 0, rng)
@@ -71,7 +71,6 @@ def click_step(model, images, masks, rng: np.random.Generator, rounds: int, foca
         loss, prev, iou = round_loss(low, ious, score, target, r == 0 and not box, focal)
         (loss / rounds).backward()
         total += loss.item() / rounds
-        out["box" if box and r == 0 else f"click{r + 1}" if not box else f"box+{r}"] = iou
-    if train_encoder:
-        torch.autograd.backward(fpn, [f.grad for f in leaves])
-    return total, out
+        out[f"click{r + 1}" if not box else f"box+{r}" if r else "box"] = iou
+    torch.autograd.backward(fpn, [f.grad for f in leaves])
+    return total, out, [f.grad for f in roots]

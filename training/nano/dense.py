@@ -1,4 +1,4 @@
-"""Phase 1, dense query pre-training of the encoder: "which pixels belong to the same object as this one?".
+"""Dense query pre-training of the encoder: "which pixels belong to the same object as this one?".
 
 A throw-away head on the stride-4 map: for Q random pixels the logit of every other pixel is a dot product of a query
 MLP and a 1 x 1 key map. It teaches the encoder grouping at once, where clicks through a random decoder teach nothing.
@@ -38,9 +38,8 @@ class DenseHead(nn.Module):
         return logits.view(b, -1, h, w) + self.bias
 
 
-def dense_step(model, head: DenseHead, images: torch.Tensor, labels: torch.Tensor, queries: int = 32):
-    """Loss and mean IoU of one batch: images normalised [B, 3, S, S], labels uint8 [B, S, S] (0 = backdrop)."""
-    out = model.image_encoder(images)["backbone_fpn"]
+def dense_loss(head: DenseHead, raw: list[torch.Tensor], labels: torch.Tensor, queries: int = 32):
+    """Loss and mean IoU of one batch: raw FPN maps of the image encoder, labels uint8 [B, S, S] (0 = backdrop)."""
     small = labels[:, 2::4, 2::4].long()
     flat = small.flatten(1)
     # Each object has the same chance whatever its size; the backdrop is one "object" among them.
@@ -49,7 +48,7 @@ def dense_step(model, head: DenseHead, images: torch.Tensor, labels: torch.Tenso
     weight = torch.where(flat == 0, weight * 0.5, weight)
     at = torch.multinomial(weight, queries, replacement=True)
     target = (small[:, None] == flat.gather(1, at)[:, :, None, None]).float()
-    logits = head(list(out), at)
+    logits = head(raw, at)
     bce = F.binary_cross_entropy_with_logits(logits, target)
     loss = 2 * bce + dice(logits, target).mean()
     with torch.no_grad():

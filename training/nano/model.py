@@ -32,16 +32,14 @@ def normalise(images: torch.Tensor) -> torch.Tensor:
     return (images.float() / 255 - MEAN) / STD
 
 
-def features(model, images: torch.Tensor) -> list[torch.Tensor]:
-    """FPN maps of a normalised batch [B, 3, S, S]: [B, 16, S/4, S/4], [B, 32, S/8, S/8], [B, 128, S/16, S/16].
+def to_decoder(model, raw: list[torch.Tensor]) -> list[torch.Tensor]:
+    """FPN maps as the mask decoder takes them: [B, 16, S/4, S/4], [B, 32, S/8, S/8], [B, 128, S/16, S/16].
 
-    The first two went through conv_s0 and conv_s1 (SAM2Base.forward_image); the last has no_mem_embed added, as
-    SAM2ImagePredictor does.
+    `raw` are the three maps of the image encoder, all of 128 channels. The first two go through conv_s0 and conv_s1 (as in
+    SAM2Base.forward_image); the last gets no_mem_embed, as in SAM2ImagePredictor.
     """
-    fpn = model.forward_image(images)["backbone_fpn"]
-    fpn = list(fpn)
-    fpn[-1] = fpn[-1] + model.no_mem_embed.view(1, -1, 1, 1)
-    return fpn
+    decoder = model.sam_mask_decoder
+    return [decoder.conv_s0(raw[0]), decoder.conv_s1(raw[1]), raw[2] + model.no_mem_embed.view(1, -1, 1, 1)]
 
 
 def decode(model, fpn, points, labels, mask_input=None, repeat: int = 1):

@@ -65,22 +65,27 @@ def test_click_steps_learn_one_batch(net):
     seen = []
     for i in range(30):
         optimiser.zero_grad()
-        loss, ious = clicks.click_step(net, x, masks, np.random.default_rng(i), 2, 0.0, 0.0, True)
+        raw = list(net.image_encoder(x)["backbone_fpn"])
+        loss, ious, grads = clicks.click_grads(net, raw, masks, np.random.default_rng(i), 2, 0.0, 0.0)
+        torch.autograd.backward(raw, grads)
         optimiser.step()
         seen.append(loss)
         assert set(ious) == {"click1", "click2"}
+        assert all(g.abs().max() > 0 for g in grads)
     assert np.mean(seen[-5:]) < 0.75 * np.mean(seen[:5])
 
 
-def test_a_frozen_encoder_gets_no_gradient(net):
+def test_prompts_alone_leave_the_encoder_untouched(net):
     images, masks = halves(2, 2)
     net.zero_grad(set_to_none=True)
-    clicks.click_step(net, model.normalise(images), masks, np.random.default_rng(0), 1, 0.0, 1.0, False)
+    with torch.no_grad():
+        raw = list(net.image_encoder(model.normalise(images))["backbone_fpn"])
+    clicks.click_grads(net, raw, masks, np.random.default_rng(0), 1, 0.0, 1.0)
     assert all(p.grad is None for p in net.image_encoder.parameters())
     assert any(p.grad is not None for p in net.sam_mask_decoder.parameters())
 
 
-def test_dense_step_scores_and_learns(net):
+def test_dense_queries_score_and_learns(net):
     images, masks = halves(3, 1)
     head = dense.DenseHead()
     labels = masks[:, 0] + 1
@@ -88,7 +93,8 @@ def test_dense_step_scores_and_learns(net):
     scores = []
     for _ in range(25):
         optimiser.zero_grad()
-        loss, iou = dense.dense_step(net, head, model.normalise(images), labels, 8)
+        raw = list(net.image_encoder(model.normalise(images))["backbone_fpn"])
+        loss, iou = dense.dense_loss(head, raw, labels, 8)
         loss.backward()
         optimiser.step()
         scores.append(iou)
