@@ -5,6 +5,8 @@
 //! four masks is made on the host ([`select`]), after the mask check has seen the raw logits.
 
 pub mod backbones;
+pub mod memory_attention;
+pub mod memory_encoder;
 pub mod ops;
 pub mod position_encoding;
 pub mod sam;

@@ -71,7 +71,7 @@ impl CXBlock {
         let mut pwconv2 = Linear::load(&mut w.at("pwconv2"), 4 * dim, dim)?;
         if c.layer_scale_init_value > 0.0 {
             let gamma: Tensor<1> = w.tensor("gamma", [dim])?;
-            pwconv2.weight = pwconv2.weight * gamma.clone().unsqueeze();
+            pwconv2.weight = pwconv2.weight * gamma.clone().unsqueeze::<2>();
             pwconv2.bias = pwconv2.bias.map(|bias| bias * gamma);
         }
         Ok(Self {

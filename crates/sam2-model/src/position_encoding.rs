@@ -1,17 +1,22 @@
 //! Position encodings (sam2/modeling/position_encoding.py). Computed once, on the host.
 
+use sam2_checkpoint::config::PositionEmbeddingSineConfig;
 use std::f32::consts::TAU;
 
-/// The sine encoding of an `h` x `w` map with `channels` channels, `[H, W, C]` row-major: y first, then
-/// x, each in (sin, cos) pairs; positions run from 1 to the side and are normalised to 2 pi
-/// (`PositionEmbeddingSine` with `normalize=True, scale=None`).
-pub fn sine(h: usize, w: usize, channels: usize, temperature: f32) -> Vec<f32> {
-    let feats = channels / 2;
+/// The sine encoding of an `h` x `w` map, `[H, W, C]` row-major: y first, then x, each in (sin, cos)
+/// pairs. Positions run from 1 to the side, and with `normalize` to `scale` (2 pi by default)
+/// (`PositionEmbeddingSine`).
+pub fn sine(h: usize, w: usize, c: &PositionEmbeddingSineConfig) -> Vec<f32> {
+    let feats = c.num_pos_feats / 2;
+    let scale = c.scale.map_or(TAU, |scale| scale as f32);
     let dim_t: Vec<f32> = (0..feats)
-        .map(|i| temperature.powf(2.0 * (i / 2) as f32 / feats as f32))
+        .map(|i| (c.temperature as f32).powf(2.0 * (i / 2) as f32 / feats as f32))
         .collect();
     let axis = |i: usize, n: usize| -> Vec<f32> {
-        let position = (i + 1) as f32 / (n as f32 + 1e-6) * TAU;
+        let position = match c.normalize {
+            true => (i + 1) as f32 / (n as f32 + 1e-6) * scale,
+            false => (i + 1) as f32,
+        };
         let wave = |(c, t): (usize, &f32)| {
             let angle = position / t;
             if c % 2 == 0 { angle.sin() } else { angle.cos() }
@@ -20,7 +25,7 @@ pub fn sine(h: usize, w: usize, channels: usize, temperature: f32) -> Vec<f32> {
     };
     let ys: Vec<_> = (0..h).map(|y| axis(y, h)).collect();
     let xs: Vec<_> = (0..w).map(|x| axis(x, w)).collect();
-    let mut out = Vec::with_capacity(h * w * channels);
+    let mut out = Vec::with_capacity(h * w * c.num_pos_feats);
     for y in &ys {
         for x in &xs {
             out.extend_from_slice(y);

@@ -1,6 +1,6 @@
 //! The answer to a prompt, as JavaScript reads it.
 
-use sam2::image::polygons;
+use sam2::image::svg_path;
 use sam2::{PredictedMask, Prediction as Answer};
 use wasm_bindgen::prelude::*;
 
@@ -73,7 +73,7 @@ impl Prediction {
 
     /// Outlines as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
     pub fn polygons(&self, i: usize) -> Result<String, JsValue> {
-        let found = polygons::trace(&self.mask(i)?.mask);
+        let found = self.mask(i)?.mask.to_polygons();
         let json: Vec<_> = found
             .iter()
             .map(|p| serde_json::json!({ "outer": p.outer, "holes": p.holes }))
@@ -83,7 +83,7 @@ impl Prediction {
 
     /// The outline as the `d` of an SVG path (fill-rule evenodd).
     pub fn svg(&self, i: usize) -> Result<String, JsValue> {
-        Ok(polygons::svg_path(&polygons::trace(&self.mask(i)?.mask)))
+        Ok(svg_path(&self.mask(i)?.mask.to_polygons()))
     }
 
     /// 8-bit grey PNG, 0 and 255.

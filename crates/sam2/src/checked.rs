@@ -49,11 +49,26 @@ pub struct Answer {
 static REQUEST: AtomicU32 = AtomicU32::new(1);
 
 /// Reads a decode: masks `[B, 4, h, w]`, IoU `[B, 4]` (in 0 to 1 where the model has the sigmoid),
-/// object scores `[B, 1]`, and `extra`.
+/// object scores `[B, 1]`, and `extra`. What the mask check refuses is read once more.
 ///
 /// # Errors
 /// [`Error::Fault`] names the broken rule; [`Error::DeviceLost`] when the device does not answer.
 pub async fn read_answer(
+    runtime: &Runtime,
+    output: &DecoderOutput,
+    iou_sigmoid: bool,
+    extra: Option<Tensor<2>>,
+) -> Result<Answer, Error> {
+    match read_once(runtime, output, iou_sigmoid, extra.clone()).await {
+        Err(Error::Fault(fault)) => {
+            tracing::warn!(%fault, "reading once more");
+            read_once(runtime, output, iou_sigmoid, extra).await
+        }
+        other => other,
+    }
+}
+
+async fn read_once(
     runtime: &Runtime,
     output: &DecoderOutput,
     iou_sigmoid: bool,
@@ -116,7 +131,7 @@ pub async fn read(
                 .into_iter();
             let mut next = || {
                 let data = data.next().ok_or_else(|| Error::DeviceLost("no data".to_owned()))?;
-                data.into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
+                data.try_into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
             };
             (next()?, Some(next()?))
         }
@@ -136,7 +151,7 @@ pub async fn read(
 async fn take(values: Tensor<1>) -> Result<Vec<f32>, Error> {
     let data = values.into_data_async().await;
     let data = data.map_err(|e| Error::DeviceLost(format!("{e:?}")))?;
-    data.into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
+    data.try_into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
 }
 
 /// Weights of the checksums, laid on the device once for each length.

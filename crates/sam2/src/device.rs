@@ -200,7 +200,7 @@ async fn test_values(device: &Device, seed: usize) -> Result<Vec<f32>, String> {
     let y = sam2_model::ops::attention(y.clone(), x.clone(), y, 4);
     let y: Tensor<3> = activation::sigmoid(y) + x;
     let data = y.into_data_async().await.map_err(|e| format!("it cannot be read: {e:?}"))?;
-    data.into_vec::<f32>().map_err(|e| format!("it cannot be read: {e:?}"))
+    data.try_into_vec::<f32>().map_err(|e| format!("it cannot be read: {e:?}"))
 }
 
 /// GFLOP/s of a product of 512 x 512 matrices, the better of two runs after a warm-up.

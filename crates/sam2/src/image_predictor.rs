@@ -262,7 +262,7 @@ impl ImagePredictor {
         }
     }
 
-    /// One decode and one read; the read is repeated once where the check refuses it.
+    /// One decode and its read.
     async fn decode(
         &self,
         embedding: &ImageEmbedding,
@@ -276,13 +276,7 @@ impl ImagePredictor {
         });
         let output = base.decode(embed, high_res.as_ref(), &[points.to_vec()], mask);
         let sigmoid = base.config.iou_prediction_use_sigmoid;
-        match read_answer(runtime, &output, sigmoid, None).await {
-            Err(Error::Fault(first)) => {
-                tracing::warn!(%first, "reading once more");
-                read_answer(runtime, &output, sigmoid, None).await
-            }
-            other => other,
-        }
+        read_answer(runtime, &output, sigmoid, None).await
     }
 
     /// The features of an encoded picture, planes first, as the official predictor keeps them.

@@ -32,6 +32,7 @@ pub mod memory;
 pub mod model;
 pub mod probe;
 pub mod prompt;
+pub mod video;
 
 pub use device::{DeviceChoice, DeviceKind, Runtime};
 pub use error::Error;

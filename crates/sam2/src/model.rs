@@ -25,7 +25,6 @@ pub struct ModelOptions {
 pub type Progress<'a> = &'a dyn Fn(&str, u64, u64);
 
 /// A model on a device.
-#[derive(Debug)]
 pub struct Model {
     name: String,
     config: ModelConfig,
@@ -36,6 +35,12 @@ pub struct Model {
     fallback: OnceLock<Box<(Sam2Base, Runtime)>>,
     /// What was held against the model's probe answers, in words.
     trust: String,
+}
+
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Model({}, {})", self.name, self.runtime().kind.name())
+    }
 }
 
 impl Model {

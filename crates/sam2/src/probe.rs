@@ -56,7 +56,7 @@ pub async fn compute(base: &Sam2Base, runtime: &Runtime) -> Result<Probe, String
     let input = from_vec(preprocess(&picture, size), [1, 3, size, size], runtime.device());
     let features = base.forward_image(input);
     let embedding = base.image_embedding(&features);
-    let n = embedding.dims().iter().product();
+    let n: usize = embedding.dims().iter().product();
     let values = read(runtime, "the embedding", embedding.clone().reshape([n]));
     let values = values.await.map_err(|e| e.to_string())?;
     let s = size as f32;

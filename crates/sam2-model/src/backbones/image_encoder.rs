@@ -74,7 +74,8 @@ impl FpnNeck {
 fn bilinear_2x(x: Tensor<4>) -> Tensor<4> {
     let [_, h, w, _] = x.dims();
     let options = InterpolateOptions::new(InterpolateMode::Bilinear).with_align_corners(false);
-    module::interpolate(x.permute([0, 3, 1, 2]), [2 * h, 2 * w], options).permute([0, 2, 3, 1])
+    let options = options.with_output_size([2 * h, 2 * w]);
+    module::interpolate(x.permute([0, 3, 1, 2]), options).permute([0, 2, 3, 1])
 }
 
 /// `ImageEncoder`: a preprocessed picture to its feature pyramid.

@@ -175,7 +175,6 @@ impl DepthwiseConv2d {
 #[derive(Debug)]
 pub struct ConvTranspose2x2 {
     linear: Linear,
-    outputs: usize,
 }
 
 impl ConvTranspose2x2 {
@@ -193,7 +192,7 @@ impl ConvTranspose2x2 {
             weight: super::from_vec(weight, [inputs, 4 * outputs], device),
             bias: Some(super::from_vec(bias, [4 * outputs], device)),
         };
-        Ok(Self { linear, outputs })
+        Ok(Self { linear })
     }
 
     /// `[B, H, W, in]` to `[B, 2 H, 2 W, out]`.

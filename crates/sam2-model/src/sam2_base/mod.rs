@@ -1,10 +1,15 @@
 //! The whole model (sam2/modeling/sam2_base.py), split at its own methods.
 
+pub mod heads;
+pub mod memory;
+pub mod plan;
+
 use crate::backbones::image_encoder::ImageEncoder;
 use crate::sam::mask_decoder::{DecoderOutput, HighResFeatures, MaskDecoder};
 use crate::sam::prompt_encoder::{PromptEncoder, PromptPoint};
 use crate::weights::{LoadError, Weights};
 use burn::tensor::{Device, Tensor};
+use memory::MemoryModules;
 use sam2_checkpoint::config::ModelConfig;
 
 /// What the image encoder knows of a picture, once per picture.
@@ -24,6 +29,8 @@ pub struct Sam2Base {
     pub sam_mask_decoder: MaskDecoder,
     /// `[C]`: added to the embedding where no memory conditions it.
     pub no_mem_embed: Tensor<1>,
+    /// What only video needs.
+    pub memory: MemoryModules,
     device: Device,
 }
 
@@ -37,6 +44,7 @@ impl Sam2Base {
             sam_prompt_encoder: PromptEncoder::load(&mut w.at("sam_prompt_encoder"), dim, size)?,
             sam_mask_decoder: MaskDecoder::load(&mut w.at("sam_mask_decoder"), config)?,
             no_mem_embed: w.tensor::<3>("no_mem_embed", [1, 1, dim])?.reshape([dim]),
+            memory: MemoryModules::load(w, config)?,
             config: config.clone(),
             device: w.device().clone(),
         })

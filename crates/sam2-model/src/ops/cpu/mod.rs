@@ -5,6 +5,9 @@
 //! one pass over cached blocks. Each has a plain-Burn twin in `ops`, which the GPU runs, and tests
 //! hold the two together.
 
+// burn-ndarray is deprecated in favour of flex, which is slower here: see crates/sam2/src/device.rs.
+#![allow(deprecated)]
+
 pub mod attention;
 pub mod conv;
 pub mod gemm;
