@@ -1,1 +1,87 @@
-fn main() {}
+//! The `sam2` command: arguments become a checked job in one function, the job calls the `sam2` crate.
+
+mod bench;
+mod cli;
+mod convert;
+mod devices;
+mod error;
+mod eval;
+mod files;
+mod locate;
+mod log;
+mod models;
+mod npz;
+mod output;
+mod progress;
+mod segment;
+mod serve;
+mod session;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+use cli::{Cli, Command};
+pub use error::CliError;
+use sam2_server::Settings;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return wrong_usage(&error),
+    };
+    // A panic is a bug, but still one line and an exit status, not a page of text.
+    std::panic::set_hook(Box::new(|info| {
+        let text = error::one_line(&info.to_string());
+        progress::suspend(|| eprintln!("sam2: internal error: {text}; please report it"));
+    }));
+    match std::panic::catch_unwind(|| run(&cli)) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            report(&error, cli.global.verbose > 0);
+            ExitCode::from(error.status())
+        }
+        Err(_) => ExitCode::from(1),
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), CliError> {
+    // Names and values that are no text cannot be settings.
+    let vars = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+    let settings = Settings::from_env(vars)?;
+    log::start(&cli.global, &settings);
+    progress::configure(&cli.global);
+    let session = session::Session::new(cli.global.clone(), settings);
+    match &cli.command {
+        Command::Segment(args) => segment::run(args, &session),
+        Command::Convert(args) => convert::run(args, &session),
+        Command::Models(command) => models::run(command, &session),
+        Command::Devices(args) => devices::run(args, &session),
+        Command::Bench(args) => bench::run(args, &session),
+        Command::Eval(args) => eval::run(args, &session),
+        Command::Serve(args) => serve::run(args, &session),
+    }
+}
+
+/// `--help` and `--version` go to stdout and are no errors; everything else is one line and status 2.
+fn wrong_usage(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        _ => {
+            eprintln!("sam2: {}", cli::usage_line(error));
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn report(error: &CliError, verbose: bool) {
+    if matches!(error, CliError::Closed) {
+        return;
+    }
+    eprintln!("sam2: {}", error::one_line(&error.to_string()));
+    if let (true, Some(all)) = (verbose, error.mismatch()) {
+        eprintln!("{all:#}");
+    }
+}

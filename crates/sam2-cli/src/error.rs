@@ -1,0 +1,128 @@
+//! The error type of the command line: one line for a person, a stable code, an exit status.
+
+use std::path::{Path, PathBuf};
+
+/// What ends a command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CliError {
+    /// The command line itself is wrong; nothing was done.
+    #[error("{0}")]
+    Usage(String),
+    /// A prompt that no picture could answer.
+    #[error("{0}")]
+    Prompt(String),
+    /// A file or folder that cannot be read or written.
+    #[error("{path}: {source}", path = .path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    /// A file whose content is not what the command reads.
+    #[error("{path}: {reason}", path = .path.display())]
+    BadFile { path: PathBuf, reason: String },
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] sam2::Error),
+    /// The engine, about a model file.
+    #[error("{model}: {source}")]
+    Model { model: String, source: sam2::Error },
+    /// A model that is nowhere.
+    #[error("{0}")]
+    NoModel(String),
+    /// Environment variables.
+    #[error(transparent)]
+    Settings(#[from] sam2_server::SettingsError),
+    /// `sam2 serve`.
+    #[error(transparent)]
+    Server(#[from] sam2_server::ServerError),
+    /// `sam2 models fetch`.
+    #[error("{url}: {reason}")]
+    Fetch { url: String, reason: String },
+    /// Bytes that are not those that were promised.
+    #[error("{path}: {reason}", path = .path.display())]
+    Checksum { path: PathBuf, reason: String },
+    /// The list of models.
+    #[error("the list of models cannot be used: {0}")]
+    Manifest(String),
+    /// Part of the work failed; each failure was reported when it happened.
+    #[error("{failed} of {total} {what} failed")]
+    Partly { what: &'static str, failed: usize, total: usize, status: u8 },
+    /// Whoever read standard output has gone: there is nobody left to tell.
+    #[error("standard output was closed")]
+    Closed,
+    /// Figures that are not those they must be.
+    #[error("{0}")]
+    Verify(String),
+}
+
+impl CliError {
+    /// An I/O error with its path.
+    pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    /// The stable code of this error (the table in ARCHITECTURE.md).
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Usage(_) | Self::Settings(_) => "bad_setting",
+            Self::Prompt(_) => "bad_prompt",
+            Self::Io { .. } | Self::BadFile { .. } | Self::Partly { .. } => "bad_image",
+            Self::Engine(e) | Self::Model { source: e, .. } => e.code(),
+            Self::NoModel(_) | Self::Manifest(_) | Self::Verify(_) | Self::Fetch { .. } => {
+                "bad_model"
+            }
+            Self::Checksum { .. } => "checksum",
+            Self::Server(e) => e.code(),
+            Self::Closed => "cancelled",
+        }
+    }
+
+    /// Every tensor that is missing, unexpected or wrongly shaped, where that is what is wrong.
+    pub fn mismatch(&self) -> Option<&sam2_checkpoint::Mismatch> {
+        match self {
+            Self::Engine(e) | Self::Model { source: e, .. } => match e {
+                sam2::Error::Checkpoint(sam2_checkpoint::CheckpointError::Mismatch(m)) => Some(m),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// 1: work failed. 2: the command line, a setting or a prompt is wrong.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Prompt(_) | Self::Settings(_) => 2,
+            Self::Partly { status, .. } => *status,
+            Self::Engine(e) | Self::Model { source: e, .. } => match e.code() {
+                "bad_prompt" | "bad_setting" => 2,
+                _ => 1,
+            },
+            Self::Server(e) if e.code() == "bad_setting" => 2,
+            _ => 1,
+        }
+    }
+}
+
+/// Line breaks and what surrounds them become one space: an error is one line.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usage_prompts_and_settings_are_two_and_work_is_one() {
+        let outside = sam2::Error::Prompt("outside".into());
+        assert_eq!(CliError::from(outside).status(), 2);
+        assert_eq!(CliError::Usage("x".into()).status(), 2);
+        assert_eq!(CliError::NoModel("x".into()).status(), 1);
+        let io = CliError::io("a.png")(std::io::Error::other("gone"));
+        assert_eq!((io.status(), io.to_string().as_str()), (1, "a.png: gone"));
+    }
+
+    #[test]
+    fn an_error_is_one_line() {
+        assert_eq!(one_line("a\n  b\r\n\nc"), "a b c");
+    }
+}

@@ -1,0 +1,147 @@
+//! What every command that runs the network does first: threads, device, model, one start line.
+
+use crate::cli::Global;
+use crate::locate::{ModelFile, locate};
+use crate::progress::Progress;
+use crate::CliError;
+use sam2::{Checkpoint, DeviceChoice, Model, ModelOptions, Runtime, block_on};
+use sam2_checkpoint::{DType, ModelConfig};
+use sam2_server::cores::Machine;
+use sam2_server::Settings;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The global arguments and the settings, checked.
+pub struct Session {
+    pub global: Global,
+    pub settings: Settings,
+    pub machine: Machine,
+}
+
+impl Session {
+    pub fn new(global: Global, settings: Settings) -> Self {
+        if settings.quantize {
+            tracing::warn!("SAM2_QUANTIZE=true: there are no int8 weights yet, f32 is used");
+        }
+        Self { global, settings, machine: Machine::detect() }
+    }
+
+    /// Sets the number of CPU threads and opens the device.
+    ///
+    /// # Errors
+    /// [`CliError::Engine`] where a GPU was asked for and does not answer.
+    pub fn open_runtime(&self) -> Result<Runtime, CliError> {
+        self.open(self.global.device.into())
+    }
+
+    /// As [`Session::open_runtime`], for a device of the caller's choice.
+    ///
+    /// # Errors
+    /// As [`Session::open_runtime`].
+    pub fn open(&self, device: DeviceChoice) -> Result<Runtime, CliError> {
+        sam2::device::set_threads(self.threads())?;
+        Ok(block_on(Runtime::open(device))?)
+    }
+
+    /// `--threads`, else the settings, else the cores this process may use.
+    pub fn threads(&self) -> usize {
+        let asked = self.global.threads.map(usize::from).or(self.settings.threads);
+        asked.unwrap_or_else(|| self.machine.threads())
+    }
+
+    /// The configuration of `--config`.
+    ///
+    /// # Errors
+    /// [`CliError::Io`], or [`CliError::Model`] naming what is wrong in the yaml.
+    pub fn config(&self) -> Result<Option<ModelConfig>, CliError> {
+        self.global.config.as_deref().map(read_config).transpose()
+    }
+
+    /// Opens a model file: headers only.
+    ///
+    /// # Errors
+    /// [`CliError::NoModel`], or [`CliError::Model`] with the file's name.
+    pub fn open_checkpoint(&self, model: Option<&str>) -> Result<(ModelFile, Checkpoint), CliError> {
+        let file = locate(model, &self.settings)?;
+        let checkpoint = file.open()?;
+        Ok((file, checkpoint))
+    }
+
+    /// Loads a model onto the device and says so in one line.
+    ///
+    /// # Errors
+    /// As [`Session::open_checkpoint`] and [`Model::load`].
+    pub fn load(&self, model: Option<&str>) -> Result<Arc<Model>, CliError> {
+        let (file, checkpoint) = self.open_checkpoint(model)?;
+        let config = self.config()?;
+        let runtime = self.open_runtime()?;
+        let model = self.load_checkpoint(&file, checkpoint, config, runtime)?;
+        self.start_line(&model);
+        Ok(Arc::new(model))
+    }
+
+    /// Loads an open checkpoint, with progress.
+    ///
+    /// # Errors
+    /// [`CliError::Model`] with the file's name.
+    pub fn load_checkpoint(
+        &self,
+        file: &ModelFile,
+        checkpoint: Checkpoint,
+        config: Option<ModelConfig>,
+        runtime: Runtime,
+    ) -> Result<Model, CliError> {
+        let name = checkpoint.metadata().name.is_none().then(|| file.name()).flatten();
+        let options = ModelOptions { config, image_size: self.global.image_size, name };
+        let bar = Progress::share("loading the model");
+        let step = |what: &str, done: u64, total: u64| {
+            bar.set(done * 100 / total.max(1));
+            bar.message(what);
+        };
+        block_on(Model::load(checkpoint, options, runtime, &step)).map_err(|e| file.error(e))
+    }
+
+    /// The one line that says what runs, on what, and why.
+    fn start_line(&self, model: &Model) {
+        let runtime = model.runtime();
+        let size = model.config().image_size;
+        tracing::info!(
+            "{}, threads {}, SIMD {}, device {} ({}: {}), model {} at {size} x {size}, precision {}",
+            self.machine,
+            runtime.threads,
+            sam2_server::cores::simd(),
+            runtime.kind.name(),
+            runtime.adapter,
+            runtime.why,
+            model.name(),
+            precision(model.checkpoint()),
+        );
+        tracing::debug!("trust in the device: {}", model.trust());
+    }
+}
+
+/// A yaml in the official layout.
+///
+/// # Errors
+/// As [`Session::config`].
+pub fn read_config(path: &Path) -> Result<ModelConfig, CliError> {
+    let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
+    ModelConfig::from_yaml(&text).map_err(|e| CliError::Model {
+        model: path.display().to_string(),
+        source: e.into(),
+    })
+}
+
+/// How the weights are stored; they are computed with as float32.
+pub fn precision(checkpoint: &Checkpoint) -> &'static str {
+    let mut types = checkpoint.tensors().map(|(_, t)| t.dtype);
+    let first = types.next();
+    match first {
+        Some(one) if types.all(|other| other == one) => match one {
+            DType::F16 => "f32 (weights f16)",
+            DType::BF16 => "f32 (weights bf16)",
+            _ => "f32",
+        },
+        _ => "f32 (mixed weights)",
+    }
+}
