@@ -1,1 +1,3 @@
 //! Fixtures and helpers shared by the cross-crate tests.
+
+pub mod npz;

@@ -38,7 +38,13 @@ impl RoPEAttention {
             out_proj: Linear::load(&mut w.at("out_proj"), internal, dim)?,
             num_heads: c.num_heads,
             internal_dim: internal,
-            rope: AxialRope::new(internal / c.num_heads, end_x, end_y, c.rope_theta, w.device()),
+            rope: AxialRope::new(
+                internal / c.num_heads,
+                end_x,
+                end_y,
+                c.rope_theta,
+                w.device(),
+            ),
         })
     }
 
@@ -54,8 +60,13 @@ impl RoPEAttention {
     ) -> Tensor<3> {
         let ([_, n, c], [b, m, width]) = (q.dims(), v.dims());
         let heads = self.num_heads;
-        let q = self.rope.apply(self.q_proj.forward(q), heads, n).expand([b, n, self.internal_dim]);
-        let k = self.rope.apply(self.k_proj.forward(k), heads, m - num_k_exclude_rope);
+        let q = self
+            .rope
+            .apply(self.q_proj.forward(q), heads, n)
+            .expand([b, n, self.internal_dim]);
+        let k = self
+            .rope
+            .apply(self.k_proj.forward(k), heads, m - num_k_exclude_rope);
         let attended = if heads == 1 && width < self.internal_dim {
             // The weights of a query sum to 1, so the projection of the mean is the mean of the
             // projections: with 64 channels of memory against 256, a third of the work less.
@@ -63,7 +74,8 @@ impl RoPEAttention {
         } else {
             attention(q, k, self.v_proj.forward(v), heads)
         };
-        self.out_proj.forward_add(attended, residual.expand([b, n, c]))
+        self.out_proj
+            .forward_add(attended, residual.expand([b, n, c]))
     }
 }
 
@@ -131,9 +143,17 @@ impl MemoryAttentionLayer {
         let normed = self.norm2.forward(tgt.clone());
         let q = placed(&normed, self.pos_enc_at_cross_attn_queries);
         let (keys, memory) = (keys.clone(), memory.clone());
-        let tgt = self.cross_attn_image.forward_add(q, keys, memory, num_k_exclude_rope, tgt);
+        let tgt = self
+            .cross_attn_image
+            .forward_add(q, keys, memory, num_k_exclude_rope, tgt);
 
-        mlp_residual(tgt, &self.norm3, &self.linear1, self.activation, &self.linear2)
+        mlp_residual(
+            tgt,
+            &self.norm3,
+            &self.linear1,
+            self.activation,
+            &self.linear2,
+        )
     }
 }
 

@@ -20,7 +20,11 @@ impl MaskDownSampler {
     fn load(w: &mut Weights, c: &MaskDownSamplerConfig) -> Result<Self, LoadError> {
         // `ModelConfig::validate` refuses a total stride that is no power of the stride.
         let layers = c.num_layers().unwrap_or(0);
-        let window = Window { kernel: c.kernel_size, stride: c.stride, padding: c.padding };
+        let window = Window {
+            kernel: c.kernel_size,
+            stride: c.stride,
+            padding: c.padding,
+        };
         let mut channels = 1;
         let mut steps = Vec::with_capacity(layers);
         for layer in 0..layers {
@@ -34,7 +38,10 @@ impl MaskDownSampler {
             channels = outputs;
         }
         let last = &mut w.at(&format!("encoder.{}", 3 * layers));
-        Ok(Self { steps, last: Linear::load_pointwise(last, channels, c.embed_dim)? })
+        Ok(Self {
+            steps,
+            last: Linear::load_pointwise(last, channels, c.embed_dim)?,
+        })
     }
 
     /// `[B, S, S, 1]` to `[B, S / 16, S / 16, C]`.
@@ -66,7 +73,11 @@ struct CXBlock {
 impl CXBlock {
     fn load(w: &mut Weights, c: &CXBlockConfig) -> Result<Self, LoadError> {
         let dim = c.dim;
-        let window = Window { kernel: c.kernel_size, stride: 1, padding: c.padding };
+        let window = Window {
+            kernel: c.kernel_size,
+            stride: 1,
+            padding: c.padding,
+        };
         let dwconv = &mut w.at("dwconv");
         let mut pwconv2 = Linear::load(&mut w.at("pwconv2"), 4 * dim, dim)?;
         if c.layer_scale_init_value > 0.0 {
@@ -90,7 +101,9 @@ impl CXBlock {
             BlockConv::Depthwise(conv) => conv.forward(input.clone()),
             BlockConv::Full(conv) => conv.forward(input.clone()),
         };
-        let x = self.pwconv1.forward_act(self.norm.forward(x), Activation::Gelu);
+        let x = self
+            .pwconv1
+            .forward_act(self.norm.forward(x), Activation::Gelu);
         self.pwconv2.forward_add(x, input)
     }
 }
@@ -109,7 +122,10 @@ impl Fuser {
             _ => None,
         };
         let layer = |i: usize| CXBlock::load(&mut w.at(&format!("layers.{i}")), &c.layer);
-        Ok(Self { proj, layers: (0..c.num_layers).map(layer).collect::<Result<_, _>>()? })
+        Ok(Self {
+            proj,
+            layers: (0..c.num_layers).map(layer).collect::<Result<_, _>>()?,
+        })
     }
 
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
@@ -139,9 +155,11 @@ impl MemoryEncoder {
             fuser: Fuser::load(&mut w.at("fuser"), &c.fuser)?,
             out_proj: match c.in_dim == c.out_dim {
                 true => None,
-                false => {
-                    Some(Linear::load_pointwise(&mut w.at("out_proj"), c.in_dim, c.out_dim)?)
-                }
+                false => Some(Linear::load_pointwise(
+                    &mut w.at("out_proj"),
+                    c.in_dim,
+                    c.out_dim,
+                )?),
             },
         })
     }

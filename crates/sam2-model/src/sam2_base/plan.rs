@@ -46,8 +46,14 @@ pub fn plan_memory(
     let other = |t: i64| -> Option<Slot> {
         let t = usize::try_from(t).ok()?;
         match (outputs.non_cond)(t) {
-            true => Some(Slot { frame: t, cond: false }),
-            false => unselected.contains(&t).then_some(Slot { frame: t, cond: true }),
+            true => Some(Slot {
+                frame: t,
+                cond: false,
+            }),
+            false => unselected.contains(&t).then_some(Slot {
+                frame: t,
+                cond: true,
+            }),
         }
     };
     let cond = |&frame: &usize| Slot { frame, cond: true };
@@ -79,7 +85,8 @@ pub fn plan_memory(
             if t < 0 || num_frames.is_some_and(|n| t >= n as i64) {
                 break;
             }
-            plan.pointers.extend(other(t).map(|slot| (distance as f32 / scale, slot)));
+            plan.pointers
+                .extend(other(t).map(|slot| (distance as f32 / scale, slot)));
         }
     }
     plan
@@ -108,10 +115,18 @@ fn select_closest_cond_frames(frame: usize, cond: &[usize], most: i64) -> (Vec<u
     let before = cond.iter().copied().filter(|t| *t < frame).max();
     let after = cond.iter().copied().filter(|t| *t >= frame).min();
     let mut selected: Vec<usize> = before.into_iter().chain(after).collect();
-    let mut rest: Vec<usize> = cond.iter().copied().filter(|t| !selected.contains(t)).collect();
+    let mut rest: Vec<usize> = cond
+        .iter()
+        .copied()
+        .filter(|t| !selected.contains(t))
+        .collect();
     rest.sort_by_key(|t| t.abs_diff(frame));
     selected.extend(rest.into_iter().take(most.saturating_sub(selected.len())));
-    let unselected = cond.iter().copied().filter(|t| !selected.contains(t)).collect();
+    let unselected = cond
+        .iter()
+        .copied()
+        .filter(|t| !selected.contains(t))
+        .collect();
     (selected, unselected)
 }
 
@@ -125,14 +140,29 @@ mod tests {
     }
 
     fn frames(plan: &MemoryPlan) -> Vec<(usize, usize)> {
-        plan.frames.iter().map(|(t_pos, slot)| (*t_pos, slot.frame)).collect()
+        plan.frames
+            .iter()
+            .map(|(t_pos, slot)| (*t_pos, slot.frame))
+            .collect()
     }
 
     #[test]
     fn six_frames_before_and_every_prompted_one() {
-        let outputs = Outputs { cond: &[0, 40], non_cond: &|t| t != 0 && t != 40 };
+        let outputs = Outputs {
+            cond: &[0, 40],
+            non_cond: &|t| t != 0 && t != 40,
+        };
         let plan = plan_memory(&config(), 20, Some(300), false, &outputs);
-        let expected = [(0, 0), (0, 40), (1, 14), (2, 15), (3, 16), (4, 17), (5, 18), (6, 19)];
+        let expected = [
+            (0, 0),
+            (0, 40),
+            (1, 14),
+            (2, 15),
+            (3, 16),
+            (4, 17),
+            (5, 18),
+            (6, 19),
+        ];
         assert_eq!(frames(&plan), expected);
         // Pointers: frame 0 is past, 40 is not (2.1 looks at past prompts only); then 19 down to 5.
         let pointers: Vec<_> = plan.pointers.iter().map(|(d, s)| (*d, s.frame)).collect();
@@ -141,14 +171,20 @@ mod tests {
         assert_eq!(pointers.len(), 16);
         // Backward, the next six, and only the prompt ahead of the direction.
         let plan = plan_memory(&config(), 20, Some(300), true, &outputs);
-        assert_eq!(frames(&plan)[2..], [(1, 26), (2, 25), (3, 24), (4, 23), (5, 22), (6, 21)]);
+        assert_eq!(
+            frames(&plan)[2..],
+            [(1, 26), (2, 25), (3, 24), (4, 23), (5, 22), (6, 21)]
+        );
         assert_eq!(plan.pointers[0].1.frame, 40);
         assert_eq!(plan.pointers[0].0, 20.0 / 15.0);
     }
 
     #[test]
     fn a_short_clip_changes_the_pointers_scale_and_count() {
-        let outputs = Outputs { cond: &[0], non_cond: &|t| t > 0 };
+        let outputs = Outputs {
+            cond: &[0],
+            non_cond: &|t| t > 0,
+        };
         let plan = plan_memory(&config(), 5, Some(6), false, &outputs);
         let distances: Vec<f32> = plan.pointers.iter().map(|p| p.0 * 5.0).collect();
         assert_eq!(distances, [5.0, 1.0, 2.0, 3.0, 4.0]);
@@ -156,24 +192,48 @@ mod tests {
         assert_eq!(live.pointers[0].0, 5.0 / 15.0);
         // One frame: no division by zero.
         let one = plan_memory(&config(), 0, Some(1), false, &outputs);
-        assert_eq!(one.pointers, [(0.0, Slot { frame: 0, cond: true })]);
+        assert_eq!(
+            one.pointers,
+            [(
+                0.0,
+                Slot {
+                    frame: 0,
+                    cond: true
+                }
+            )]
+        );
     }
 
     #[test]
     fn stride_keeps_the_neighbour_and_multiples() {
-        let config = ModelConfig { memory_temporal_stride_for_eval: 4, ..config() };
-        let outputs = Outputs { cond: &[0], non_cond: &|t| t > 0 };
+        let config = ModelConfig {
+            memory_temporal_stride_for_eval: 4,
+            ..config()
+        };
+        let outputs = Outputs {
+            cond: &[0],
+            non_cond: &|t| t > 0,
+        };
         let plan = plan_memory(&config, 23, Some(300), false, &outputs);
         let expected = [(0, 0), (1, 4), (2, 8), (3, 12), (4, 16), (5, 20), (6, 22)];
         assert_eq!(frames(&plan), expected);
         let plan = plan_memory(&config, 23, Some(300), true, &outputs);
-        assert_eq!(frames(&plan)[1..], [(1, 44), (2, 40), (3, 36), (4, 32), (5, 28), (6, 24)]);
+        assert_eq!(
+            frames(&plan)[1..],
+            [(1, 44), (2, 40), (3, 36), (4, 32), (5, 28), (6, 24)]
+        );
     }
 
     #[test]
     fn closest_prompted_frames_and_the_others_as_ordinary_ones() {
-        let config = ModelConfig { max_cond_frames_in_attn: 3, ..config() };
-        let outputs = Outputs { cond: &[30, 2, 12, 18, 19], non_cond: &|_| false };
+        let config = ModelConfig {
+            max_cond_frames_in_attn: 3,
+            ..config()
+        };
+        let outputs = Outputs {
+            cond: &[30, 2, 12, 18, 19],
+            non_cond: &|_| false,
+        };
         let plan = plan_memory(&config, 20, Some(300), false, &outputs);
         // 19 before, 30 after, then the closest of the rest; 12 and 2 are unselected, none of them
         // among the last six frames, but 12 is among the pointers.

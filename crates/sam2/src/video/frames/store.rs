@@ -1,0 +1,210 @@
+//! Frames of a source that can only be decoded in order, kept in files.
+
+use super::open::{MAX_PIXELS, fit};
+use super::{FrameFuture, FrameSource, beyond, same_size, size_of};
+use crate::Error;
+use image::ExtendedColorType;
+use image::codecs::jpeg::JpegEncoder;
+use sam2_image::{DecodeLimits, ImageSize, RgbImage, decode};
+use std::path::PathBuf;
+
+/// Quality of stored JPEG frames.
+const JPEG_QUALITY: u8 = 85;
+
+/// Gives the frames of a video one after the other; `None` at its end.
+pub(super) type NextFrame = Box<dyn FnMut() -> Option<Result<RgbImage, Error>> + Send>;
+
+/// Reads ahead as far as it was asked to and keeps every frame in a temporary folder: as JPEG of
+/// quality 85, or as PNG where the source is lossless. A frame is always given as it was stored, so that
+/// a second pass sees what the first one saw.
+pub(super) struct StoredFrames {
+    folder: tempfile::TempDir,
+    next: NextFrame,
+    lossless: bool,
+    max_dimension: usize,
+    /// Frames in the folder.
+    stored: usize,
+    /// Frames there are, as far as is known.
+    len: usize,
+    size: ImageSize,
+}
+
+impl StoredFrames {
+    /// `len`: the number of frames where the source knows it, which counts only as a promise; without
+    /// it everything is read now. At most `max_frames` (0: all) are used.
+    pub fn new(
+        mut next: NextFrame,
+        lossless: bool,
+        len: Option<usize>,
+        max_dimension: usize,
+        max_frames: usize,
+    ) -> Result<Self, Error> {
+        let first =
+            next().unwrap_or_else(|| Err(Error::Video("the video has no frames".to_owned())));
+        let first = first?;
+        let folder = tempfile::Builder::new()
+            .prefix("sam2-frames-")
+            .tempdir()
+            .map_err(full)?;
+        let most = if max_frames == 0 {
+            usize::MAX
+        } else {
+            max_frames
+        };
+        let mut frames = Self {
+            folder,
+            next,
+            lossless,
+            max_dimension,
+            stored: 0,
+            len: len.unwrap_or(most).clamp(1, most),
+            size: size_of(&first),
+        };
+        frames.put(first)?;
+        if len.is_none() {
+            while frames.stored < most && frames.advance()? {}
+            frames.len = frames.stored;
+        }
+        Ok(frames)
+    }
+
+    fn path(&self, index: usize) -> PathBuf {
+        let suffix = if self.lossless { "png" } else { "jpg" };
+        self.folder.path().join(format!("{index:06}.{suffix}"))
+    }
+
+    fn put(&mut self, image: RgbImage) -> Result<(), Error> {
+        let index = self.stored;
+        same_size(&format!("frame {index}"), size_of(&image), self.size)?;
+        let image = fit(image, self.max_dimension);
+        let bytes = match self.lossless {
+            true => image.to_png()?,
+            false => {
+                let mut bytes = Vec::new();
+                let (width, height) = (image.width() as u32, image.height() as u32);
+                JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY)
+                    .encode(image.data(), width, height, ExtendedColorType::Rgb8)
+                    .map_err(|e| Error::Video(format!("frame {index} cannot be stored: {e}")))?;
+                bytes
+            }
+        };
+        std::fs::write(self.path(index), bytes).map_err(full)?;
+        self.stored += 1;
+        Ok(())
+    }
+
+    /// Stores one more frame; `false` at the end.
+    fn advance(&mut self) -> Result<bool, Error> {
+        match (self.next)() {
+            None => Ok(false),
+            Some(frame) => {
+                let index = self.stored;
+                self.put(frame.map_err(|e| Error::Video(format!("frame {index}: {e}")))?)?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
+        while self.stored <= index && index < self.len {
+            if !self.advance()? {
+                // The header promised more than there is.
+                self.len = self.stored;
+            }
+        }
+        if index >= self.len {
+            return Err(beyond(index, self.len));
+        }
+        let named =
+            |reason: String| Error::Video(format!("frame {index} cannot be read back: {reason}"));
+        let bytes = std::fs::read(self.path(index)).map_err(|e| named(e.to_string()))?;
+        let limits = DecodeLimits {
+            max_pixels: MAX_PIXELS,
+            ..DecodeLimits::default()
+        };
+        decode(&bytes, &limits).map_err(|e| named(e.to_string()))
+    }
+}
+
+fn full(error: std::io::Error) -> Error {
+    Error::Video(format!(
+        "frames cannot be stored in the temporary folder: {error}; set TMPDIR to a folder with room"
+    ))
+}
+
+impl FrameSource for StoredFrames {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn size(&self) -> ImageSize {
+        self.size
+    }
+
+    fn read(&mut self, index: usize) -> FrameFuture<'_> {
+        Box::pin(async move { self.frame(index) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(frames: usize, broken_at: Option<usize>) -> NextFrame {
+        let mut at = 0;
+        Box::new(move || {
+            let i = at;
+            at += 1;
+            match i {
+                i if Some(i) == broken_at => Some(Err(Error::Video("cut short".to_owned()))),
+                i if i < frames => {
+                    Some(Ok(RgbImage::from_rgb(8, 4, vec![i as u8 * 10; 96]).unwrap()))
+                }
+                _ => None,
+            }
+        })
+    }
+
+    #[test]
+    fn frames_come_in_any_order_and_lossless_ones_unchanged() {
+        let mut frames = StoredFrames::new(source(9, None), true, Some(9), 0, 0).unwrap();
+        assert_eq!(
+            (frames.len(), frames.stored),
+            (9, 1),
+            "nothing is read ahead"
+        );
+        assert_eq!(frames.frame(7).unwrap().data(), [70; 96]);
+        assert_eq!(frames.frame(2).unwrap().data(), [20; 96]);
+        assert!(frames.frame(9).is_err());
+        let mut small = StoredFrames::new(source(9, None), false, None, 4, 5).unwrap();
+        assert_eq!(
+            (small.len(), small.size()),
+            (
+                5,
+                ImageSize {
+                    width: 8,
+                    height: 4
+                }
+            )
+        );
+        let image = small.frame(3).unwrap();
+        assert_eq!(
+            (image.width(), image.height()),
+            (4, 2),
+            "made smaller, the size stays the original's"
+        );
+    }
+
+    #[test]
+    fn a_promise_too_much_shrinks_and_a_broken_frame_is_named() {
+        let mut frames = StoredFrames::new(source(4, None), true, Some(6), 0, 0).unwrap();
+        assert!(frames.frame(5).is_err());
+        assert_eq!(frames.len(), 4);
+        assert!(frames.frame(3).is_ok());
+        let mut frames = StoredFrames::new(source(6, Some(3)), true, Some(6), 0, 0).unwrap();
+        let error = frames.frame(5).unwrap_err();
+        assert_eq!(error.code(), "unsupported_video");
+        assert!(error.to_string().contains("frame 3"), "{error}");
+        assert!(frames.frame(2).is_ok(), "everything before it is there");
+    }
+}

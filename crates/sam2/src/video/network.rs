@@ -1,0 +1,413 @@
+//! The network's part of a frame: features, tracking, and prompts (`_run_single_frame_inference`).
+
+use super::VideoPredictor;
+use super::state::{Object, Output, PromptRole};
+use crate::checked::{Answer, read_answer};
+use crate::{Error, SharedModel};
+use burn::tensor::Tensor;
+use sam2_image::{fill_holes_in_mask_scores, resize_antialias, video_preprocess};
+use sam2_model::ImageFeatures;
+use sam2_model::ops::from_vec;
+use sam2_model::sam::prompt_encoder::PromptPoint;
+use sam2_model::sam2_base::heads::{MASK_PROMPT_LOGIT, SamHeads, TokenAnswers};
+use sam2_model::sam2_base::memory::ObjectMemory;
+use sam2_model::sam2_base::plan::{MemoryPlan, Outputs as PlanOutputs, Slot, plan_memory};
+use std::collections::BTreeMap;
+use web_time::Instant;
+
+/// A prompt on its way into the network.
+#[derive(Debug, Clone)]
+pub(super) enum PromptInput {
+    /// In pixels of the model's input, and the low-resolution logits that go in with them.
+    Points {
+        points: Vec<PromptPoint>,
+        previous: Option<Vec<f32>>,
+    },
+    /// At the model's input size, 0 or 1.
+    Mask(Vec<f32>),
+}
+
+impl VideoPredictor {
+    /// The features of a frame, from the cache or the image encoder (`_get_image_feature`).
+    pub(super) async fn features(&mut self, frame: usize) -> Result<ImageFeatures, Error> {
+        if let Some(features) = self.features.get(frame) {
+            return Ok(features);
+        }
+        let start = Instant::now();
+        let picture = self.frames.read(frame).await?;
+        let base = self.model.base();
+        let size = base.config.image_size;
+        let input = video_preprocess(&picture, size);
+        self.stats.reading += start.elapsed();
+        let start = Instant::now();
+        let features = base.forward_image(from_vec(input, [1, 3, size, size], base.device()));
+        self.stats.encoding += start.elapsed();
+        self.stats.encodes += 1;
+        self.features.insert(frame, features.clone());
+        Ok(features)
+    }
+
+    /// Forgets every tensor on the device; all can be made again from frames and logits.
+    fn drop_device_state(&mut self) {
+        self.features.clear();
+        for object in &mut self.objects {
+            object
+                .all_outputs_mut()
+                .for_each(|output| output.memory = None);
+        }
+        self.device = self.model.runtime().kind;
+    }
+
+    /// Another predictor of the same model may have moved it to the CPU.
+    pub(super) fn follow_device(&mut self) {
+        if self.device != self.model.runtime().kind {
+            self.drop_device_state();
+        }
+    }
+
+    /// After a failed step: lets it be tried again (first anew on the same device, then on the CPU), or
+    /// gives the error back.
+    fn recover(&mut self, error: Error, tries: &mut u32) -> Result<(), Error> {
+        tracing::warn!(code = error.code(), %error, tries, "a step of the video was refused");
+        match &error {
+            Error::Fault(_) if *tries == 0 => {}
+            Error::Fault(_) | Error::DeviceLost(_) if *tries <= 1 => {
+                if !self.model.fall_back(&error.to_string())? {
+                    return Err(error);
+                }
+            }
+            _ => return Err(error),
+        }
+        *tries += 1;
+        self.drop_device_state();
+        Ok(())
+    }
+
+    /// Tracks `objects` (indices) on a frame where they were not prompted, all of them or none.
+    pub(super) async fn track(
+        &mut self,
+        frame: usize,
+        reverse: bool,
+        objects: &[usize],
+    ) -> Result<(), Error> {
+        let mut tries = 0;
+        loop {
+            match self.track_once(frame, reverse, objects).await {
+                Ok(outputs) => {
+                    self.stats.tracked += outputs.len() as u64;
+                    for (index, output) in outputs {
+                        self.objects[index].outputs.non_cond.insert(frame, output);
+                    }
+                    return Ok(());
+                }
+                Err(error) => self.recover(error, &mut tries)?,
+            }
+        }
+    }
+
+    async fn track_once(
+        &mut self,
+        frame: usize,
+        reverse: bool,
+        objects: &[usize],
+    ) -> Result<Vec<(usize, Output)>, Error> {
+        self.follow_device();
+        let features = self.features(frame).await?;
+        // Objects whose memories are equally long share a batch.
+        let mut groups: BTreeMap<(usize, usize), Vec<(usize, MemoryPlan)>> = BTreeMap::new();
+        for &index in objects {
+            let plan = self.plan(index, frame, reverse).await?;
+            let lengths = (plan.frames.len(), plan.pointers.len());
+            groups.entry(lengths).or_default().push((index, plan));
+        }
+        let base = self.model.base();
+        let most = self
+            .options
+            .objects_per_pass
+            .unwrap_or_else(|| base.objects_per_pass());
+        let multimask = base.use_multimask(false, 0);
+        let mut out = Vec::with_capacity(objects.len());
+        for group in groups.values() {
+            for batch in group.chunks(most.max(1)) {
+                let answer = self.decode_batch(&features, batch).await?;
+                let mut outputs = self.choose(&answer, multimask, false);
+                self.remember(&features, &mut outputs)?;
+                out.extend(batch.iter().map(|(index, _)| *index).zip(outputs));
+            }
+        }
+        Ok(out)
+    }
+
+    /// Memory attention, heads and one read for a batch of tracked objects.
+    async fn decode_batch(
+        &mut self,
+        features: &ImageFeatures,
+        batch: &[(usize, MemoryPlan)],
+    ) -> Result<Answer, Error> {
+        let model = SharedModel::clone(&self.model);
+        let start = Instant::now();
+        let conditioned = self.condition(features, batch)?;
+        self.stats.memory_attention += start.elapsed();
+        let start = Instant::now();
+        let points = vec![Vec::new(); batch.len()];
+        let heads = model
+            .base()
+            .forward_sam_heads(conditioned, features, &points, None);
+        let answer = self.read(heads).await;
+        self.stats.decoding += start.elapsed();
+        answer
+    }
+
+    /// The features, conditioned on the memories of a batch: `[B, HW, C]`.
+    fn condition(
+        &self,
+        features: &ImageFeatures,
+        batch: &[(usize, MemoryPlan)],
+    ) -> Result<Tensor<3>, Error> {
+        let objects: Vec<ObjectMemory> = batch
+            .iter()
+            .map(|(index, plan)| memory_of(&self.objects[*index], plan))
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::Video("a memory vanished between two steps".to_owned()))?;
+        if batch
+            .iter()
+            .any(|(_, plan)| plan.frames.is_empty() && plan.pointers.is_empty())
+        {
+            let text =
+                "no memory of the object is left: prompt it again on a frame that is still there";
+            return Err(Error::Video(text.to_owned()));
+        }
+        Ok(self.model.base().condition_on_memory(features, &objects))
+    }
+
+    async fn read(&self, heads: SamHeads) -> Result<Answer, Error> {
+        let sigmoid = self.model.config().iou_prediction_use_sigmoid;
+        read_answer(
+            self.model.runtime(),
+            &heads.decoder,
+            sigmoid,
+            Some(heads.obj_ptrs),
+        )
+        .await
+    }
+
+    /// The answer of each object of a batch.
+    fn choose(&self, answer: &Answer, multimask: bool, prompted: bool) -> Vec<Output> {
+        let base = self.model.base();
+        (0..answer.object_score.len())
+            .map(|i| Output::new(base.choose(tokens(answer, i), multimask), prompted))
+            .collect()
+    }
+
+    /// The memory plan of an object for a frame; every memory in it is there.
+    async fn plan(
+        &mut self,
+        index: usize,
+        frame: usize,
+        reverse: bool,
+    ) -> Result<MemoryPlan, Error> {
+        let outputs = &self.objects[index].outputs;
+        let cond: Vec<usize> = outputs.cond.keys().copied().collect();
+        let non_cond = |t: usize| outputs.non_cond.contains_key(&t);
+        let outputs = PlanOutputs {
+            cond: &cond,
+            non_cond: &non_cond,
+        };
+        let frames = self.frames.clip_len();
+        let mut plan = plan_memory(&self.model.base().config, frame, frames, reverse, &outputs);
+        let mut kept = Vec::with_capacity(plan.frames.len());
+        for (t_pos, slot) in plan.frames {
+            if self.recall(index, slot).await? {
+                kept.push((t_pos, slot));
+            }
+        }
+        plan.frames = kept;
+        Ok(plan)
+    }
+
+    /// Makes the memory of one output where it is not cached. `false` where nothing is left to make it
+    /// of: logits dropped under memory pressure, or a live frame long gone.
+    async fn recall(&mut self, index: usize, slot: Slot) -> Result<bool, Error> {
+        let output = |object: &Object| object.outputs.of(slot.cond).get(&slot.frame).cloned();
+        let Some(mut output) = output(&self.objects[index]) else {
+            return Ok(false);
+        };
+        if output.memory.is_some() {
+            return Ok(true);
+        }
+        let in_reach = self.frames.can_read(slot.frame) || self.features.get(slot.frame).is_some();
+        if output.logits.values().is_none() || !in_reach {
+            return Ok(false);
+        }
+        let features = self.features(slot.frame).await?;
+        self.remember(&features, std::slice::from_mut(&mut output))?;
+        self.objects[index]
+            .outputs
+            .of_mut(slot.cond)
+            .insert(slot.frame, output);
+        Ok(true)
+    }
+
+    /// Runs the memory encoder for outputs of one frame, which are prompted all or none.
+    fn remember(&mut self, features: &ImageFeatures, outputs: &mut [Output]) -> Result<(), Error> {
+        let start = Instant::now();
+        let base = self.model.base();
+        let prompted = outputs
+            .first()
+            .is_some_and(|output| output.is_mask_from_pts);
+        let logits: Vec<Vec<f32>> = outputs
+            .iter()
+            .map(|output| match prompted {
+                true => self.pred_masks(output),
+                false => output.logits.values().map(|v| v.into_owned()),
+            })
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::Video("logits vanished between two steps".to_owned()))?;
+        let logits: Vec<&[f32]> = logits.iter().map(Vec::as_slice).collect();
+        let scores: Vec<f32> = outputs.iter().map(|output| output.object_score).collect();
+        let memories = base.encode_new_memory(features, &logits, &scores, prompted);
+        let single = outputs.len() == 1;
+        for (i, output) in outputs.iter_mut().enumerate() {
+            output.memory = Some(match single {
+                true => memories.clone(),
+                false => memories.clone().narrow(0, i, 1),
+            });
+        }
+        self.stats.memories += outputs.len() as u64;
+        self.stats.memory_encoding += start.elapsed();
+        Ok(())
+    }
+
+    /// The official `pred_masks` of an output: its logits with small holes filled.
+    pub(super) fn pred_masks(&self, output: &Output) -> Option<Vec<f32>> {
+        let config = self.model.config();
+        let mut logits = output.logits.values()?.into_owned();
+        if config.fill_hole_area > 0 {
+            let side = config.low_res_size();
+            // Only a wrong length could fail, and the side is the model's own.
+            if let Err(error) =
+                fill_holes_in_mask_scores(&mut logits, (side, side), config.fill_hole_area)
+            {
+                tracing::error!(%error, "holes were not filled");
+            }
+        }
+        Some(logits)
+    }
+
+    /// Answers a prompt of one object on one frame; its memory is made when a pass needs it.
+    pub(super) async fn answer_prompt(
+        &mut self,
+        frame: usize,
+        object: Option<usize>,
+        role: PromptRole,
+        input: &PromptInput,
+    ) -> Result<Output, Error> {
+        let mut tries = 0;
+        loop {
+            match self.answer_prompt_once(frame, object, role, input).await {
+                Ok(output) => return Ok(output),
+                Err(error) => self.recover(error, &mut tries)?,
+            }
+        }
+    }
+
+    async fn answer_prompt_once(
+        &mut self,
+        frame: usize,
+        object: Option<usize>,
+        role: PromptRole,
+        input: &PromptInput,
+    ) -> Result<Output, Error> {
+        self.follow_device();
+        let model = SharedModel::clone(&self.model);
+        let base = model.base();
+        let features = self.features(frame).await?;
+        let low = base.config.low_res_size();
+        let (points, mask) = match input {
+            PromptInput::Mask(mask) if base.config.use_mask_input_as_output_without_sam => {
+                return self.mask_as_output(&features, mask).await;
+            }
+            PromptInput::Mask(mask) => {
+                let size = base.config.image_size;
+                (
+                    Vec::new(),
+                    Some(resize_antialias(mask, (size, size), (low, low))?),
+                )
+            }
+            PromptInput::Points { points, previous } => (points.clone(), previous.clone()),
+        };
+        let image = match (role.is_init_cond_frame, object) {
+            (true, _) | (_, None) => base.image_embedding(&features),
+            (false, Some(index)) => {
+                let plan = self.plan(index, frame, role.reverse).await?;
+                self.condition(&features, &[(index, plan)])?
+            }
+        };
+        let start = Instant::now();
+        let multimask = base.use_multimask(role.is_init_cond_frame, points.len());
+        let mask = mask.map(|mask| from_vec(mask, [1, low, low, 1], base.device()));
+        let heads = base.forward_sam_heads(image, &features, &[points], mask);
+        let answer = self.read(heads).await;
+        self.stats.decoding += start.elapsed();
+        let chosen = base.choose(tokens(&answer?, 0), multimask);
+        Ok(Output::new(chosen, true))
+    }
+
+    /// A mask prompt that is itself the answer; the heads give its pointer.
+    async fn mask_as_output(
+        &mut self,
+        features: &ImageFeatures,
+        mask: &[f32],
+    ) -> Result<Output, Error> {
+        let model = SharedModel::clone(&self.model);
+        let base = model.base();
+        let (size, low) = (base.config.image_size, base.config.low_res_size());
+        let high: Vec<f32> = mask
+            .iter()
+            .map(|v| v * 2.0 * MASK_PROMPT_LOGIT - MASK_PROMPT_LOGIT)
+            .collect();
+        let logits = resize_antialias(&high, (size, size), (low, low))?;
+        let appearing = mask.iter().any(|v| *v > 0.0);
+        let answer = match base.forward_mask_prompt(features, mask.to_vec()) {
+            Some(heads) => Some(self.read(heads).await?),
+            None => None,
+        };
+        let tokens = answer.as_ref().map(|answer| tokens(answer, 0));
+        Ok(Output::new(
+            base.mask_as_output(logits, tokens, appearing),
+            true,
+        ))
+    }
+}
+
+/// The `i`-th object of a batch.
+fn tokens(answer: &Answer, i: usize) -> TokenAnswers<'_> {
+    let count = answer.object_score.len().max(1);
+    let part = |values: &'_ [f32]| -> std::ops::Range<usize> {
+        let n = values.len() / count;
+        i * n..(i + 1) * n
+    };
+    TokenAnswers {
+        masks: &answer.masks[part(&answer.masks)],
+        iou: &answer.iou[part(&answer.iou)],
+        object_score: answer.object_score[i],
+        obj_ptrs: &answer.extra[part(&answer.extra)],
+    }
+}
+
+/// `None` where a memory of the plan is not there.
+fn memory_of<'a>(object: &'a Object, plan: &MemoryPlan) -> Option<ObjectMemory<'a>> {
+    let output = |slot: &Slot| object.outputs.of(slot.cond).get(&slot.frame);
+    let frames = plan
+        .frames
+        .iter()
+        .map(|(t_pos, slot)| Some((*t_pos, output(slot)?.memory.clone()?)));
+    let pointers = plan
+        .pointers
+        .iter()
+        .map(|(d, slot)| Some((*d, output(slot)?.obj_ptr.as_slice())));
+    Some(ObjectMemory {
+        frames: frames.collect::<Option<_>>()?,
+        pointers: pointers.collect::<Option<_>>()?,
+    })
+}
