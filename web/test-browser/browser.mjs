@@ -7,9 +7,13 @@ const ARGS = [
 ];
 const WEBGPU_ARGS = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 
+/** A machine that compiles Burn beside this takes its time; what hangs, hangs longer still. */
+const PATIENCE_MS = 120_000;
+
 /** @param {{ webgpu?: boolean }} [options] */
 export function launch({ webgpu = false } = {}) {
   return chromium.launch({
+    timeout: PATIENCE_MS,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: webgpu ? [...ARGS, ...WEBGPU_ARGS] : ARGS,
   });
@@ -21,9 +25,10 @@ export function launch({ webgpu = false } = {}) {
  * @param {{ url: string, origin: string }} server
  * @param {{ path?: string, state?: string, context?: import('playwright-core').BrowserContextOptions, timeout?: number }} [options]
  */
-export async function openPage(browser, server, { path = '', state = 'ready', context: contextOptions = {}, timeout = 30_000 } = {}) {
+export async function openPage(browser, server, { path = '', state = 'ready', context: contextOptions = {}, timeout = PATIENCE_MS } = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 720 }, acceptDownloads: true, ...contextOptions });
   const page = await context.newPage();
+  page.setDefaultTimeout(timeout);
   /** @type {string[]} */
   const complaints = [];
   /** @type {string[]} */
@@ -35,7 +40,7 @@ export async function openPage(browser, server, { path = '', state = 'ready', co
   page.on('request', (request) => {
     if (!request.url().startsWith(server.origin) && !/^(blob|data):/.test(request.url())) elsewhere.push(request.url());
   });
-  await page.goto(server.url + path);
+  await page.goto(server.url + path, { timeout });
   const hooks = {
     page, context, complaints, elsewhere,
     canvas: page.getByTestId('canvas'), status: page.getByTestId('status'), mask: page.getByTestId('mask'), input: page.getByTestId('open'),

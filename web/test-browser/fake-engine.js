@@ -7,6 +7,14 @@ import { countsFromMask } from '../sam2/rle.js';
 const SIDE = 64;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A test says 'hold' and 'go', so that "while encoding" lasts as long as it needs. */
+let held = false;
+const orders = new BroadcastChannel('fake-engine');
+orders.onmessage = ({ data }) => {
+  held = data === 'hold';
+};
+orders.unref?.(); // in Node an open channel keeps the process alive
+
 function failure(code, message, hint) {
   return Object.assign(new Error(message), { code, hint });
 }
@@ -140,6 +148,7 @@ export class Engine {
       onProgress('encoding', done, 8);
       await sleep(50);
     }
+    while (held) await sleep(20);
     const id = this.nextId;
     this.nextId += 1;
     this.images.set(id, { width, height });

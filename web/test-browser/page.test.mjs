@@ -160,12 +160,17 @@ pageTest('a drag is a box, also backwards, and is cut to the picture; two clicks
 });
 
 pageTest('clicks made while the picture is encoded are drawn, queued and answered in order', async (hooks) => {
+  const order = (word) => hooks.page.evaluate((data) => {
+    (window.orders ??= new BroadcastChannel('fake-engine')).postMessage(data);
+  }, word);
+  await order('hold');
   await hooks.input.setInputFiles(CAT);
   await hooks.canvas.waitFor({ state: 'visible' });
   await hooks.clickAt(0.4, 0.5);
   await hooks.clickAt(0.7, 0.5);
   assert.equal(await hooks.status.getAttribute('data-state'), 'encoding', 'still');
   assert.equal(await hooks.page.locator('#undo').isDisabled(), false, 'they are there already');
+  await order('go');
   await hooks.waitFor('idle');
   const [, , width] = (await hooks.mask.getAttribute('data-bbox')).split(',').map(Number);
   assert.ok(width > 0.3 * 451, 'both are in the mask');
