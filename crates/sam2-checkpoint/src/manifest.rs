@@ -49,6 +49,9 @@ pub struct ModelEntry {
     pub config: ConfigSource,
     /// One sentence for the person who chooses.
     pub description: String,
+    /// A warning that the page shows beside every result, such as that the weights are untrained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 /// Where the configuration of a listed model comes from.

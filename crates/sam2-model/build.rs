@@ -1,0 +1,2 @@
+//! Nothing is built here; the file lets Cargo.toml name build-dependencies (see there why).
+fn main() {}
