@@ -63,7 +63,7 @@ def test_click_steps_learn_one_batch(net):
     x = model.normalise(images)
     optimiser = torch.optim.AdamW(net.parameters(), 2e-3)
     seen = []
-    for i in range(30):
+    for i in range(20):
         optimiser.zero_grad()
         raw = list(net.image_encoder(x)["backbone_fpn"])
         loss, ious, grads = clicks.click_grads(net, raw, masks, np.random.default_rng(i), 2, 0.0, 0.0)
@@ -91,7 +91,7 @@ def test_dense_queries_score_and_learns(net):
     labels = masks[:, 0] + 1
     optimiser = torch.optim.AdamW([*net.parameters(), *head.parameters()], 2e-3)
     scores = []
-    for _ in range(25):
+    for _ in range(20):
         optimiser.zero_grad()
         raw = list(net.image_encoder(model.normalise(images))["backbone_fpn"])
         loss, iou = dense.dense_loss(head, raw, labels, 8)
