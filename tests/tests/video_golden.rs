@@ -220,51 +220,56 @@ fn every_case_agrees_with_the_official_code() -> Result<()> {
 }
 
 #[test]
-fn batches_and_tight_budgets_change_nothing_that_counts() -> Result<()> {
+fn one_object_at_a_time_gives_what_a_batch_gives() -> Result<()> {
     let cases = cases()?;
     let case = cases
         .iter()
         .find(|case| case.name == "seed4_tracks")
         .context("the case")?;
     let model = model(&case.weights)?;
-    let (one_by_one, alone) = run(
-        case,
-        SharedModel::clone(&model),
-        VideoOptions {
-            objects_per_pass: Some(1),
-            ..VideoOptions::default()
-        },
-    )?;
-    // One frame's features, and so few bytes that far memories are dropped and far logits halved.
-    let tight = VideoOptions {
-        feature_bytes: 1,
-        memory_bytes: 200 << 10,
-        objects_per_pass: None,
+    let single = VideoOptions {
+        objects_per_pass: Some(1),
+        ..VideoOptions::default()
     };
-    let (tight, tight_masks) = run(case, SharedModel::clone(&model), tight)?;
+    let (one_by_one, alone) = run(case, SharedModel::clone(&model), single)?;
     let (video, masks) = run(case, model, VideoOptions::default())?;
     compare(case, &one_by_one, &alone)?;
-    ensure!(
-        tight.stats().encodes > video.stats().encodes,
-        "nothing was dropped"
-    );
-    let (mut alone_least, mut tight_least) = (1.0_f64, 1.0_f64);
     for (key, mask) in &masks {
-        alone_least = alone_least.min(alone[key].iou(mask)?);
-        tight_least = tight_least.min(tight_masks[key].iou(mask)?);
+        // Products over other block sizes round differently: a pixel at the threshold may flip.
+        ensure!(alone[key].iou(mask)? > 0.999, "{key:?}");
     }
-    println!("one by one {alone_least:.5}, tight {tight_least:.5}");
-    // Products over other block sizes round differently: a pixel at the threshold may flip. Half floats
-    // keep three digits of the logits that a dropped memory is made of again.
-    ensure!(
-        alone_least > 0.999 && tight_least > 0.98,
-        "{alone_least} {tight_least}"
-    );
     // 12 frames, each encoded once whatever the objects and passes.
     ensure!(
         video.stats().encodes == 12,
         "{} encodes",
         video.stats().encodes
+    );
+    Ok(())
+}
+
+#[test]
+fn dropped_features_and_memories_are_made_again() -> Result<()> {
+    let cases = cases()?;
+    let case = cases
+        .iter()
+        .find(|case| case.name == "seed4_session_correction");
+    let case = case.context("the case")?;
+    let model = model(&case.weights)?;
+    let (video, _) = run(case, SharedModel::clone(&model), VideoOptions::default())?;
+    // One frame's features; the memories and logits of two objects on 12 frames are 192 KiB, so those
+    // out of reach lose their memory, and the last pass backward looks at one of them.
+    let tight = VideoOptions {
+        feature_bytes: 1,
+        memory_bytes: 190 << 10,
+        ..VideoOptions::default()
+    };
+    let (tight, masks) = run(case, model, tight)?;
+    compare(case, &tight, &masks)?;
+    let (stats, tight) = (video.stats(), tight.stats());
+    ensure!(tight.encodes > stats.encodes, "no features were made again");
+    ensure!(
+        tight.memories > stats.memories,
+        "no memory was made again: {tight:?} {stats:?}"
     );
     Ok(())
 }

@@ -285,7 +285,7 @@ fn live_frames_are_tracked_as_a_long_clip_and_memory_stays_bounded() -> Result<(
     );
     ensure!(
         memories(&live) == line,
-        "it grew: {line} to {}",
+        "it grew: {line:?} to {}",
         live.memory_line()
     );
     let gone = block_on(live.add_new_points_or_box(2, 1, &click));

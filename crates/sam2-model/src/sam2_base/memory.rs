@@ -357,7 +357,7 @@ mod tests {
             bias: -10.0,
         };
         let got = mask_for_memory(&[&logits], 2, 4, squash, &device);
-        let got: Vec<f32> = got.into_data().into_vec().unwrap();
+        let got: Vec<f32> = got.into_data().try_into_vec().unwrap();
         for (got, e) in got.iter().zip(expected.as_flattened()) {
             let e = 20.0 / (1.0 + f64::exp(-*e)) - 10.0;
             assert!((f64::from(*got) - e).abs() < 1e-5, "{got} {e}");
@@ -367,7 +367,7 @@ mod tests {
         let got = mask_for_memory(&[&absent], 2, 4, squash, &device);
         assert!(
             got.into_data()
-                .into_vec::<f32>()
+                .try_into_vec::<f32>()
                 .unwrap()
                 .iter()
                 .all(|v| *v == -10.0)
@@ -378,7 +378,7 @@ mod tests {
         };
         let got = mask_for_memory(&[&[0.0, 0.0, 1.0, 1.0]], 2, 2, cut, &device);
         assert_eq!(
-            got.into_data().into_vec::<f32>().unwrap(),
+            got.into_data().try_into_vec::<f32>().unwrap(),
             [-10.0, -10.0, 10.0, 10.0]
         );
     }

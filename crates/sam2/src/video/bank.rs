@@ -102,7 +102,7 @@ mod tests {
         assert!(outputs.cond[&0].memory.is_some() && outputs.non_cond[&2].memory.is_some());
         assert!(outputs.non_cond[&1].memory.is_none() && outputs.non_cond[&9].memory.is_some());
         assert!(matches!(outputs.non_cond[&1].logits, Logits::Full(_)));
-        enforce(&mut objects, 6_500, 9, 2);
+        enforce(&mut objects, 7_900, 9, 2);
         let half = objects[0].outputs.non_cond[&1]
             .logits
             .values()

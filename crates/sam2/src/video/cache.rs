@@ -102,7 +102,7 @@ mod tests {
             .unwrap()
             .embed
             .into_data()
-            .into_vec::<f32>()
+            .try_into_vec::<f32>()
             .unwrap();
         assert_eq!(kept[0], 7.0);
         cache.insert(7, features(70.0));

@@ -128,7 +128,7 @@ fn bad(error: image::ImageError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use crate::video::{FrameSource, VideoLimits, open_video};
+    use crate::video::{VideoLimits, open_video};
     use image::codecs::gif::GifEncoder;
     use image::{Delay, Frame, Rgba, RgbaImage};
     use sam2_image::ImageSize;

@@ -197,7 +197,7 @@ impl Drop for Decoder {
 
 #[cfg(test)]
 mod tests {
-    use crate::video::{FrameSource, VideoLimits, open_video};
+    use crate::video::{VideoLimits, open_video};
     use sam2_image::ImageSize;
     use std::path::Path;
     use std::process::Command;

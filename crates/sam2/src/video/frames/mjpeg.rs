@@ -5,7 +5,7 @@ use super::{FrameFuture, FrameSource, beyond, same_size, size_of};
 use crate::Error;
 use sam2_image::{DecodeLimits, ImageSize, RgbImage, decode};
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 /// The frames of an MJPEG file. A single JPEG is a video of one frame.
@@ -76,7 +76,7 @@ impl MjpegFrames {
 /// Finds the pictures: each from its start marker to its end marker. Segments before the scan carry
 /// their length and are skipped whole (a thumbnail inside one has markers too); in the scan's data a
 /// marker's first byte is always followed by 0 or a restart marker unless it is a real one.
-fn index(reader: &mut impl Read) -> std::io::Result<Vec<(u64, u64)>> {
+fn index(reader: &mut impl BufRead) -> std::io::Result<Vec<(u64, u64)>> {
     let mut bytes = Bytes {
         reader: reader.bytes(),
         at: 0,
@@ -101,12 +101,12 @@ fn index(reader: &mut impl Read) -> std::io::Result<Vec<(u64, u64)>> {
     Ok(pictures)
 }
 
-struct Bytes<R: Read> {
+struct Bytes<R: BufRead> {
     reader: std::io::Bytes<R>,
     at: u64,
 }
 
-impl<R: Read> Bytes<R> {
+impl<R: BufRead> Bytes<R> {
     fn next(&mut self) -> std::io::Result<Option<u8>> {
         let byte = self.reader.next().transpose()?;
         self.at += u64::from(byte.is_some());
