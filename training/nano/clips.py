@@ -54,7 +54,8 @@ def bend(layer: Layer, fx: np.ndarray, fy: np.ndarray, amount: float) -> Layer:
     """The layer with its outline pushed along a smooth field, `amount` in pixels."""
     h, w = layer.parts.shape
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
-    mx, my = x + amount * fx, y + amount * fy
+    push = np.float32(amount)  # a float64 here would make maps that OpenCV refuses
+    mx, my = x + push * fx, y + push * fy
     return Layer(
         cv2.remap(layer.rgba, mx, my, cv2.INTER_LINEAR), cv2.remap(layer.parts, mx, my, cv2.INTER_NEAREST)
     )

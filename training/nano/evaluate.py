@@ -33,7 +33,10 @@ def predictor(state: dict[str, torch.Tensor], side: int | None = None):
     decoder.dynamic_multimask_via_stability = True
     decoder.dynamic_multimask_stability_delta = 0.05
     decoder.dynamic_multimask_stability_thresh = 0.98
-    return SAM2ImagePredictor(model)
+    p = SAM2ImagePredictor(model)
+    # Official code has the grids of 1024 x 1024 written in.
+    p._bb_feat_sizes = [(model.image_size // n, model.image_size // n) for n in (4, 8, 16)]
+    return p
 
 
 def read(path: Path) -> np.ndarray:

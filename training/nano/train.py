@@ -118,7 +118,7 @@ class Trainer:
 
     def evaluate(self, p: dict) -> None:
         """Scores the average on the selection half of the photographs; keeps it as best.pt when it is the best so far."""
-        if self.data is None or (p.get("rounds", 0) == 0 and p["kind"] != "video"):
+        if self.data is None or not p.get("evaluate", p.get("rounds", 0) > 0 or p["kind"] == "video"):
             return
         side = p.get("eval_side", max(256, p["side"]))
         mean = evaluate.summary(evaluate.evaluate(self.average, self.data, side, half=0))["overall"]

@@ -132,6 +132,18 @@ def test_evaluation_of_a_perfect_and_a_blind_predictor():
     assert all(good[m] == 1 for m in evaluate.METRICS) and all(blind[m] == 0 for m in evaluate.METRICS)
 
 
+def test_the_official_predictor_runs_at_another_size():
+    """Its feature grids are written in for 1024 x 1024; a wrong one fails in set_image."""
+    state = model.build(64).state_dict()
+    p = evaluate.predictor(state, 128)
+    with torch.inference_mode():
+        p.set_image(np.zeros((40, 60, 3), np.uint8))
+    want = np.zeros((40, 60), bool)
+    want[10:30, 5:25] = True
+    row = evaluate.measure(p, want)
+    assert all(0 <= row[m] <= 1 for m in (*evaluate.METRICS, "predicted1", "predicted_box"))
+
+
 def test_halves_keep_a_sequence_together():
     items = [{"image": f"davis_img/{n}.jpg"} for n in ("car-turn_00010", "car-turn_00020", "dog_00001")]
     assert evaluate.scene_of(items[0]) == evaluate.scene_of(items[1]) != evaluate.scene_of(items[2])
