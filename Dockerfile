@@ -5,11 +5,10 @@
 # ---- build: the page (wasm, optimised and precompressed) and the `sam2` binary
 FROM docker.io/library/rust:1.95-bookworm AS build
 
-# binaryen: wasm-opt. Node: brotli and gzip, from Node's own image below.
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends binaryen \
-    && rm -rf /var/lib/apt/lists/*
+# Node and npm, for brotli, gzip and wasm-opt (Debian 12's own is too old).
 COPY --from=docker.io/library/node:22-bookworm-slim /usr/local/bin/node /usr/local/bin/node
+COPY --from=docker.io/library/node:22-bookworm-slim /usr/local/lib/node_modules /usr/local/lib/node_modules
+RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 RUN rustup target add wasm32-unknown-unknown
 
 WORKDIR /src

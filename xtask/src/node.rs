@@ -35,6 +35,14 @@ pub fn script(folder: &Path, name: &str) -> Command {
     command
 }
 
+/// Installs one package into a folder of its own.
+pub fn install(folder: &Path, package: &str) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot create {}", folder.display()))?;
+    let flags = ["--no-audit", "--no-fund", "--no-save", "--prefix"];
+    run(npm().arg("install").args(flags).arg(folder).arg(package))
+}
+
 /// Fails with what to do when Node is missing or too old.
 pub fn require() -> Result<()> {
     let Some(version) = command::answer(Command::new("node").arg("--version")) else {

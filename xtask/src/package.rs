@@ -7,7 +7,6 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::command::{self, run};
-use crate::debian;
 use crate::files;
 use crate::node;
 use crate::site;
@@ -18,6 +17,12 @@ use crate::workspace::Workspace;
 const COMPRESSED: [&str; 7] = ["html", "js", "css", "json", "svg", "wasm", "md"];
 /// Below this a file fits in one packet either way.
 const WORTH: u64 = 1024;
+
+/// The version taken from npm where the system has none that works.
+const BINARYEN: u32 = 132;
+/// Debian 12 has version 108, which exports the wrong table of a module with two: the script then
+/// fails on its first call.
+const OLDEST: u32 = 116;
 
 /// Features that rustc turns on by itself, and SIMD; wasm-opt refuses what it is not told of.
 const FEATURES: [&str; 7] = [
@@ -36,9 +41,10 @@ pub fn package(workspace: &Workspace, arguments: &[String]) -> Result<()> {
         bail!("package takes no arguments");
     }
     node::require()?;
-    debian::require("wasm-opt", &["binaryen"], || command::exists("wasm-opt"))?;
+    let optimiser = Optimiser::find(workspace)?;
     wasm::build(workspace, wasm::Options::default())?;
-    let assets = wasm::replace_module(workspace, optimise)?;
+    let assets = wasm::replace_module(workspace, |from, to| optimiser.run(from, to))?;
+    start_once(workspace, &assets)?;
     site::lay_out(workspace)?;
     compress(workspace)?;
     let size = |extension: &str| {
@@ -58,13 +64,72 @@ pub fn package(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn optimise(from: &Path, to: &Path) -> Result<()> {
-    run(Command::new("wasm-opt")
-        .arg("-O2")
-        .args(FEATURES)
-        .arg(from)
-        .arg("-o")
-        .arg(to))
+/// A wasm-opt that is new enough.
+enum Optimiser {
+    System,
+    /// The JavaScript of npm's package: minutes instead of seconds for a module of 30 MB.
+    Node(PathBuf),
+}
+
+impl Optimiser {
+    fn find(workspace: &Workspace) -> Result<Self> {
+        let system = command::answer(Command::new("wasm-opt").arg("--version"));
+        if system
+            .as_deref()
+            .and_then(version)
+            .is_some_and(|version| version >= OLDEST)
+        {
+            return Ok(Self::System);
+        }
+        let folder = workspace.target().join(format!("binaryen-{BINARYEN}"));
+        let program = folder.join("node_modules/binaryen/bin/wasm-opt");
+        if !program.is_file() {
+            let why = if system.is_some() {
+                "is too old"
+            } else {
+                "is missing"
+            };
+            eprintln!("xtask: wasm-opt {why}, taking version {BINARYEN} from npm");
+            node::install(&folder, &format!("binaryen@{BINARYEN}.0.0"))?;
+        }
+        Ok(Self::Node(program))
+    }
+
+    fn run(&self, from: &Path, to: &Path) -> Result<()> {
+        let mut command = match self {
+            Self::System => Command::new("wasm-opt"),
+            Self::Node(program) => {
+                let mut command = Command::new("node");
+                command.arg(program);
+                command
+            }
+        };
+        run(command
+            .arg("-O2")
+            .args(FEATURES)
+            .arg(from)
+            .arg("-o")
+            .arg(to))
+    }
+}
+
+/// The number in `wasm-opt version 108 (version_108)`.
+fn version(line: &str) -> Option<u32> {
+    line.split_whitespace().nth(2)?.parse().ok()
+}
+
+/// Starts the module in Node, through its own script: an optimiser's mistake ends here and not in
+/// somebody's browser.
+fn start_once(workspace: &Workspace, assets: &wasm::Assets) -> Result<()> {
+    let script = workspace.target().join("start.mjs");
+    fs::write(&script, include_str!("start.mjs"))
+        .with_context(|| format!("cannot write {}", script.display()))?;
+    let folder = workspace.dist().join("pkg");
+    run(Command::new("node")
+        .arg(&script)
+        .arg(folder.join(&assets.js))
+        .arg(folder.join(&assets.wasm)))
+    .context("the optimised module does not start")
 }
 
 fn compress(workspace: &Workspace) -> Result<()> {
@@ -100,4 +165,16 @@ fn compress(workspace: &Workspace) -> Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        assert_eq!(version("wasm-opt version 108 (version_108)"), Some(108));
+        assert_eq!(version("wasm-opt version 120"), Some(120));
+        assert_eq!(version("something else"), None);
+    }
 }

@@ -142,7 +142,10 @@ impl Default for Settings {
             models_dir: None,
             api_token: None,
             media_dir: None,
-            log: Targets::new().with_default(tracing::Level::INFO),
+            // actix tells of each worker; one start line is enough.
+            log: Targets::new()
+                .with_default(tracing::Level::INFO)
+                .with_target("actix_server", tracing::Level::WARN),
         }
     }
 }

@@ -5,7 +5,6 @@ mod bindgen;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
