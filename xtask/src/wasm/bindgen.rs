@@ -19,11 +19,14 @@ pub const PLAIN_WASM: &str = "sam2_wasm_bg.wasm";
 /// Digits of the hash in a file name: 64 bits, and enough for the server's rule of eight.
 const HASH_DIGITS: usize = 16;
 
+/// Counts the changes of this file that change its output, so that an older one is not kept.
+const RECIPE: u32 = 2;
+
 /// Writes `dist/pkg` from `module`, or leaves it alone when it came from the very same module.
 pub fn generate(module: &Path, dist: &Path, names: bool, source: &str) -> Result<Assets> {
     let folder = dist.join("pkg");
     let input = format!(
-        "{}{}",
+        "{RECIPE}-{}{}",
         files::sha256(module)?,
         if names { "+names" } else { "" }
     );
@@ -47,6 +50,8 @@ pub fn generate(module: &Path, dist: &Path, names: bool, source: &str) -> Result
         .out_name(NAME)
         .typescript(true)
         .remove_name_section(!names);
+    // So that `init()` finds the module without being told, as with wasm-pack.
+    bindgen.omit_default_module_path(false);
     bindgen
         .web(true)
         .context("wasm-bindgen has no web output")?;
