@@ -62,7 +62,11 @@ impl PositionEmbeddingRandom {
         let mut out = Vec::with_capacity(h * w * self.gaussian.len());
         for y in 0..h {
             for x in 0..w {
-                self.encode((x as f32 + 0.5) / w as f32, (y as f32 + 0.5) / h as f32, &mut out);
+                self.encode(
+                    (x as f32 + 0.5) / w as f32,
+                    (y as f32 + 0.5) / h as f32,
+                    &mut out,
+                );
             }
         }
         out
@@ -74,5 +78,8 @@ impl PositionEmbeddingRandom {
 pub fn sine_1d(position: f32, dim: usize) -> Vec<f32> {
     let half = dim / 2;
     let angle = |i: usize| position / 10_000_f32.powf(2.0 * (i / 2) as f32 / half as f32);
-    (0..half).map(|i| angle(i).sin()).chain((0..half).map(|i| angle(i).cos())).collect()
+    (0..half)
+        .map(|i| angle(i).sin())
+        .chain((0..half).map(|i| angle(i).cos()))
+        .collect()
 }

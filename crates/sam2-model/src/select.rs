@@ -51,7 +51,11 @@ pub fn select(
 fn stability_score(logits: &[f32], delta: f32) -> f32 {
     let intersection = logits.iter().filter(|&&v| v > delta).count();
     let union = logits.iter().filter(|&&v| v > -delta).count();
-    if union > 0 { intersection as f32 / union as f32 } else { 1.0 }
+    if union > 0 {
+        intersection as f32 / union as f32
+    } else {
+        1.0
+    }
 }
 
 /// Index of the first maximum, as `torch.argmax`.
@@ -84,13 +88,19 @@ mod tests {
         masks[..3].fill(0.0);
         assert_eq!(select(&masks, &iou, false, &ON), Selection::Single(2));
         assert_eq!(select(&masks, &iou, true, &ON).tokens(), 1..4);
-        let off = MaskDecoderExtraArgs { dynamic_multimask_via_stability: false, ..ON };
+        let off = MaskDecoderExtraArgs {
+            dynamic_multimask_via_stability: false,
+            ..ON
+        };
         assert_eq!(select(&masks, &iou, false, &off), Selection::Single(0));
     }
 
     #[test]
     fn an_empty_single_mask_is_stable() {
         let masks = vec![-3.0; 4 * 50];
-        assert_eq!(select(&masks, &[0.1, 0.2, 0.3, 0.9], false, &ON), Selection::Single(0));
+        assert_eq!(
+            select(&masks, &[0.1, 0.2, 0.3, 0.9], false, &ON),
+            Selection::Single(0)
+        );
     }
 }

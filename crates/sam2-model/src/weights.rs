@@ -32,7 +32,12 @@ pub struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     pub fn new(source: &'a dyn TensorSource, device: &'a Device) -> Self {
-        Self { source, device, prefix: String::new(), progress: None }
+        Self {
+            source,
+            device,
+            prefix: String::new(),
+            progress: None,
+        }
     }
 
     /// Calls `progress` with the number of values of each tensor read.
@@ -47,7 +52,10 @@ impl<'a> Weights<'a> {
 
     /// The child module `name` (`"trunk.blocks.3"`).
     pub fn at(&self, name: &str) -> Weights<'a> {
-        Weights { prefix: self.key(name), ..*self }
+        Weights {
+            prefix: self.key(name),
+            ..*self
+        }
     }
 
     fn key(&self, name: &str) -> String {
@@ -78,7 +86,11 @@ impl<'a> Weights<'a> {
         name: &str,
         shape: [usize; D],
     ) -> Result<Tensor<D>, LoadError> {
-        Ok(crate::ops::from_vec(self.values(name, &shape)?, shape, self.device))
+        Ok(crate::ops::from_vec(
+            self.values(name, &shape)?,
+            shape,
+            self.device,
+        ))
     }
 
     /// `name [rows, cols]`, transposed to `[cols, rows]`. A key that names a 1 x 1 convolution has
@@ -90,18 +102,21 @@ impl<'a> Weights<'a> {
         cols: usize,
     ) -> Result<Tensor<2>, LoadError> {
         let values = self.values(name, &[rows, cols])?;
-        Ok(crate::ops::from_vec(transpose(&values, rows, cols), [cols, rows], self.device))
+        Ok(crate::ops::from_vec(
+            transpose(&values, rows, cols),
+            [cols, rows],
+            self.device,
+        ))
     }
 
     /// The weight of a 1 x 1 convolution, `[rows, cols, 1, 1]`, as `[cols, rows]`.
-    pub fn pointwise(
-        &self,
-        name: &str,
-        rows: usize,
-        cols: usize,
-    ) -> Result<Tensor<2>, LoadError> {
+    pub fn pointwise(&self, name: &str, rows: usize, cols: usize) -> Result<Tensor<2>, LoadError> {
         let values = self.values(name, &[rows, cols, 1, 1])?;
-        Ok(crate::ops::from_vec(transpose(&values, rows, cols), [cols, rows], self.device))
+        Ok(crate::ops::from_vec(
+            transpose(&values, rows, cols),
+            [cols, rows],
+            self.device,
+        ))
     }
 }
 

@@ -1,8 +1,8 @@
 //! A device, a model, and the pictures encoded with it.
 
 use crate::error::{coded, to_js};
-use crate::prediction::Prediction;
 use crate::log;
+use crate::prediction::Prediction;
 use sam2::checked::Fault;
 use sam2::image::RgbImage;
 use sam2::{
@@ -50,7 +50,10 @@ struct PromptJson {
 }
 
 fn bad_call(error: &serde_json::Error) -> JsValue {
-    coded("bad_prompt", &format!("the call is not understood: {error}"))
+    coded(
+        "bad_prompt",
+        &format!("the call is not understood: {error}"),
+    )
 }
 
 #[wasm_bindgen]
@@ -131,11 +134,14 @@ impl Engine {
         let loaded = async {
             let config = options.config_yaml.as_deref();
             let config = config.map(sam2::ModelConfig::from_yaml).transpose()?;
-            let options = ModelOptions { config, image_size: options.image_size, name: options.name };
+            let options = ModelOptions {
+                config,
+                image_size: options.image_size,
+                name: options.name,
+            };
             let checkpoint = Checkpoint::open(Arc::new(bytes))?;
             checkpoint.verify_data_sha256(&mut |done, total| progress("checking", done, total))?;
-            let model =
-                Model::load(checkpoint, options, self.runtime.clone(), &progress).await?;
+            let model = Model::load(checkpoint, options, self.runtime.clone(), &progress).await?;
             let predictor = ImagePredictor::new(Arc::new(model));
             warm_up(&predictor, &progress).await?;
             Ok::<_, Error>(predictor)
@@ -182,7 +188,11 @@ impl Engine {
         let image = RgbImage::from_rgba(width as usize, height as usize, &rgba);
         let image = image.map_err(|e| to_js(&e.into()))?;
         drop(rgba);
-        let embedding = self.predictor()?.set_image(&image).await.map_err(|e| to_js(&e))?;
+        let embedding = self
+            .predictor()?
+            .set_image(&image)
+            .await
+            .map_err(|e| to_js(&e))?;
         step("encoding", 1.0);
         let id = self.next_id;
         self.next_id += 1;
@@ -220,11 +230,21 @@ impl Engine {
             mask_input,
             multimask: json.multimask,
         };
-        let clean_up =
-            CleanUp { fill_holes: json.fill_holes, remove_islands: json.remove_islands };
-        let unknown = || coded("bad_image", &format!("picture {id} is not open: open it again"));
+        let clean_up = CleanUp {
+            fill_holes: json.fill_holes,
+            remove_islands: json.remove_islands,
+        };
+        let unknown = || {
+            coded(
+                "bad_image",
+                &format!("picture {id} is not open: open it again"),
+            )
+        };
         let embedding = self.images.get(&id).ok_or_else(unknown)?;
-        let answer = self.predictor()?.predict(embedding, &prompt, clean_up).await;
+        let answer = self
+            .predictor()?
+            .predict(embedding, &prompt, clean_up)
+            .await;
         let answer = answer.map_err(|e| to_js(&e))?;
         let mut ids = Vec::with_capacity(answer.masks.len());
         for mask in &answer.masks {
@@ -235,14 +255,22 @@ impl Engine {
             ids.push(mask_id);
         }
         self.forget_old_masks(id);
-        Ok(Prediction::new(answer, ids, start.elapsed().as_secs_f64() * 1e3))
+        Ok(Prediction::new(
+            answer,
+            ids,
+            start.elapsed().as_secs_f64() * 1e3,
+        ))
     }
 
     /// Keeps the last answers of a picture: undo goes back some steps, a day of clicks must not pile up.
     fn forget_old_masks(&mut self, id: u32) {
         const KEPT: usize = 192;
-        let mut own: Vec<u32> =
-            self.owners.iter().filter(|(_, owner)| **owner == id).map(|(m, _)| *m).collect();
+        let mut own: Vec<u32> = self
+            .owners
+            .iter()
+            .filter(|(_, owner)| **owner == id)
+            .map(|(m, _)| *m)
+            .collect();
         if own.len() > KEPT {
             own.sort_unstable();
             for mask in &own[..own.len() - KEPT] {
@@ -282,8 +310,14 @@ async fn warm_up(
     let embedding = predictor.set_image(&blank).await?;
     progress("warming up", 1, 3);
     for multimask in [true, false] {
-        let prompt = Prompt { multimask, ..Prompt::click(32.0, 32.0) };
-        match predictor.predict(&embedding, &prompt, CleanUp::default()).await {
+        let prompt = Prompt {
+            multimask,
+            ..Prompt::click(32.0, 32.0)
+        };
+        match predictor
+            .predict(&embedding, &prompt, CleanUp::default())
+            .await
+        {
             // A blank picture may give a constant answer, which the mask check refuses.
             Ok(_) | Err(Error::Fault(Fault { .. })) => {}
             Err(error) => return Err(error),

@@ -12,7 +12,10 @@ pub fn to_js(error: &Error) -> JsValue {
 /// As [`to_js`], for faults of the call itself. What is wrong stands before the first `": "` of the
 /// message's last part, what to do after it; the page shows both.
 pub fn coded(code: &str, message: &str) -> JsValue {
-    let (what, hint) = match message.rsplit_once(": ").or_else(|| message.rsplit_once("; ")) {
+    let (what, hint) = match message
+        .rsplit_once(": ")
+        .or_else(|| message.rsplit_once("; "))
+    {
         Some((what, hint)) => (what, hint),
         None => (message, ""),
     };

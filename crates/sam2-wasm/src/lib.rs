@@ -50,5 +50,9 @@ pub fn decode_image(bytes: &[u8]) -> Result<RgbaImage, JsValue> {
     for pixel in image.data().chunks_exact(3) {
         rgba.extend_from_slice(&[pixel[0], pixel[1], pixel[2], 255]);
     }
-    Ok(RgbaImage { width: image.width() as u32, height: image.height() as u32, rgba })
+    Ok(RgbaImage {
+        width: image.width() as u32,
+        height: image.height() as u32,
+        rgba,
+    })
 }

@@ -14,13 +14,19 @@ pub struct Prediction {
 
 impl Prediction {
     pub(crate) fn new(answer: Answer, ids: Vec<u32>, decode_ms: f64) -> Self {
-        Self { masks: answer.masks, ids, decode_ms }
+        Self {
+            masks: answer.masks,
+            ids,
+            decode_ms,
+        }
     }
 
     fn mask(&self, i: usize) -> Result<&PredictedMask, JsValue> {
         let count = self.masks.len();
         let text = || format!("there is no mask {i}: the answer has {count}");
-        self.masks.get(i).ok_or_else(|| crate::error::coded("bad_prompt", &text()))
+        self.masks
+            .get(i)
+            .ok_or_else(|| crate::error::coded("bad_prompt", &text()))
     }
 }
 
@@ -88,7 +94,10 @@ impl Prediction {
 
     /// 8-bit grey PNG, 0 and 255.
     pub fn png(&self, i: usize) -> Result<Vec<u8>, JsValue> {
-        self.mask(i)?.mask.to_png().map_err(|e| crate::error::to_js(&e.into()))
+        self.mask(i)?
+            .mask
+            .to_png()
+            .map_err(|e| crate::error::to_js(&e.into()))
     }
 
     /// From the call to the finished masks, in milliseconds.

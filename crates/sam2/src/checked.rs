@@ -89,7 +89,13 @@ async fn read_once(
     let (masks, rest) = values.split_at(logits);
     let (iou, rest) = rest.split_at(b * m);
     let (object_score, extra) = rest.split_at(b);
-    let fault = |what| move |fault| Fault { what, device: runtime.kind.name(), fault };
+    let fault = |what| {
+        move |fault| Fault {
+            what,
+            device: runtime.kind.name(),
+            fault,
+        }
+    };
     for mask in masks.chunks_exact(h * w) {
         inspect(mask, h * w, &LOGIT_RANGE).map_err(fault("the mask logits"))?;
     }
@@ -130,17 +136,28 @@ pub async fn read(
                 .map_err(|e| Error::DeviceLost(format!("{e:?}")))?
                 .into_iter();
             let mut next = || {
-                let data = data.next().ok_or_else(|| Error::DeviceLost("no data".to_owned()))?;
-                data.try_into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
+                let data = data
+                    .next()
+                    .ok_or_else(|| Error::DeviceLost("no data".to_owned()))?;
+                data.try_into_vec::<f32>()
+                    .map_err(|e| Error::DeviceLost(format!("{e:?}")))
             };
             (next()?, Some(next()?))
         }
     };
     #[cfg(feature = "fault-injection")]
     let got = crate::inject::corrupt(got);
-    let fault = |fault| Fault { what, device: runtime.kind.name(), fault };
+    let fault = |fault| Fault {
+        what,
+        device: runtime.kind.name(),
+        fault,
+    };
     if got.len() != n {
-        return Err(fault(MaskFault::WrongLength { expected: n, actual: got.len() }).into());
+        return Err(fault(MaskFault::WrongLength {
+            expected: n,
+            actual: got.len(),
+        })
+        .into());
     }
     if let Some(seal) = seal {
         check_seal(&got, &seal, request).map_err(fault)?;
@@ -151,7 +168,8 @@ pub async fn read(
 async fn take(values: Tensor<1>) -> Result<Vec<f32>, Error> {
     let data = values.into_data_async().await;
     let data = data.map_err(|e| Error::DeviceLost(format!("{e:?}")))?;
-    data.try_into_vec::<f32>().map_err(|e| Error::DeviceLost(format!("{e:?}")))
+    data.try_into_vec::<f32>()
+        .map_err(|e| Error::DeviceLost(format!("{e:?}")))
 }
 
 /// Weights of the checksums, laid on the device once for each length.
@@ -162,7 +180,10 @@ const CACHED: usize = 16;
 
 fn weights(n: usize, device: &Device) -> [Tensor<1>; 2] {
     let mut cache = WEIGHTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, found)) = cache.iter().find(|(len, w)| *len == n && w[0].device() == *device) {
+    if let Some((_, found)) = cache
+        .iter()
+        .find(|(len, w)| *len == n && w[0].device() == *device)
+    {
         return found.clone();
     }
     let made = [0, 1].map(|which| from_vec(checksum_weights(which, n), [n], device));
@@ -184,7 +205,10 @@ fn device_seal(values: Tensor<1>, request: u32, device: &Device) -> Tensor<1> {
 
 fn check_seal(got: &[f32], seal: &[f32], request: u32) -> Result<(), MaskFault> {
     let &[a, b, number] = seal else {
-        return Err(MaskFault::WrongLength { expected: 3, actual: seal.len() });
+        return Err(MaskFault::WrongLength {
+            expected: 3,
+            actual: seal.len(),
+        });
     };
     let (expected, actual) = (u64::from(request), (number / 2.0) as u64);
     if actual != expected {

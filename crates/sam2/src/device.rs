@@ -104,10 +104,15 @@ impl Runtime {
 /// [`Error::Setting`] when work has begun already with another number.
 #[cfg(not(target_family = "wasm"))]
 pub fn set_threads(threads: usize) -> Result<(), Error> {
-    match rayon::ThreadPoolBuilder::new().num_threads(threads).build_global() {
+    match rayon::ThreadPoolBuilder::new()
+        .num_threads(threads)
+        .build_global()
+    {
         Ok(()) => Ok(()),
         Err(_) if rayon::current_num_threads() == threads => Ok(()),
-        Err(e) => Err(Error::Setting(format!("the number of threads cannot change now: {e}"))),
+        Err(e) => Err(Error::Setting(format!(
+            "the number of threads cannot change now: {e}"
+        ))),
     }
 }
 
@@ -124,19 +129,34 @@ async fn open_gpu(auto: bool) -> Result<Runtime, String> {
         return Err("it could not be kept open".to_owned());
     };
     if auto && software {
-        return Err(format!("{adapter} is a software renderer, slower than the CPU itself"));
+        return Err(format!(
+            "{adapter} is a software renderer, slower than the CPU itself"
+        ));
     }
     self_test(&device).await?;
     let mut why = format!("{adapter} passed its self-test");
     if auto {
-        let (gpu, cpu) = (timed_run(&device).await?, timed_run(&Runtime::cpu("").device).await?);
+        let (gpu, cpu) = (
+            timed_run(&device).await?,
+            timed_run(&Runtime::cpu("").device).await?,
+        );
         if gpu < cpu * 1.2 {
-            return Err(format!("{adapter} runs at {gpu:.0} GFLOP/s, the CPU at {cpu:.0}"));
+            return Err(format!(
+                "{adapter} runs at {gpu:.0} GFLOP/s, the CPU at {cpu:.0}"
+            ));
         }
-        why = format!("{adapter} passed its self-test and runs at {gpu:.0} GFLOP/s, the CPU at {cpu:.0}");
+        why = format!(
+            "{adapter} passed its self-test and runs at {gpu:.0} GFLOP/s, the CPU at {cpu:.0}"
+        );
     }
     let kind = DeviceKind::Gpu;
-    Ok(Runtime { device, kind, why, adapter, threads: parallel::threads() })
+    Ok(Runtime {
+        device,
+        kind,
+        why,
+        adapter,
+        threads: parallel::threads(),
+    })
 }
 
 /// Opens the default adapter: its device, its name, and whether it is a software renderer.
@@ -145,7 +165,9 @@ async fn start_gpu() -> Result<(Device, String, bool), String> {
     {
         // Burn panics inside wgpu where a driver misbehaves; that must not end the program.
         let opened = std::panic::catch_unwind(|| {
-            Device::wgpu_options().device_kind(GpuKind::DefaultDevice).init_with_setup()
+            Device::wgpu_options()
+                .device_kind(GpuKind::DefaultDevice)
+                .init_with_setup()
         });
         let (device, setup) = opened
             .map_err(|_| "the driver failed while it was opened".to_owned())?
@@ -159,9 +181,16 @@ async fn start_gpu() -> Result<(Device, String, bool), String> {
         // The page has asked the browser for an adapter with `timestamp-query` before: without it
         // Burn's runtime would panic (web/sam2/worker.js).
         let options = Device::wgpu_options().device_kind(GpuKind::DefaultDevice);
-        let (device, setup) = options.init_with_setup_async().await.map_err(|e| e.to_string())?;
+        let (device, setup) = options
+            .init_with_setup_async()
+            .await
+            .map_err(|e| e.to_string())?;
         let info = setup.adapter.get_info();
-        let name = if info.name.is_empty() { "WebGPU".to_owned() } else { info.name };
+        let name = if info.name.is_empty() {
+            "WebGPU".to_owned()
+        } else {
+            info.name
+        };
         Ok((device, name, false))
     }
 }
@@ -173,7 +202,10 @@ async fn start_gpu() -> Result<(Device, String, bool), String> {
 async fn self_test(device: &Device) -> Result<(), String> {
     let cpu = Runtime::cpu("").device;
     for seed in 0..2 {
-        let (expected, got) = (test_values(&cpu, seed).await?, test_values(device, seed).await?);
+        let (expected, got) = (
+            test_values(&cpu, seed).await?,
+            test_values(device, seed).await?,
+        );
         if expected.len() != got.len() {
             return Err("its self-test came back with another length".to_owned());
         }
@@ -182,7 +214,9 @@ async fn self_test(device: &Device) -> Result<(), String> {
         let worst = worst.fold(0.0_f32, |m, v| if v > m || v.is_nan() { v } else { m });
         // Products of 64 terms and an erf of 1.5e-7: 1e-4 of the largest value leaves a margin of 50.
         if worst.is_nan() || worst > 1e-4 * scale {
-            return Err(format!("its self-test is off by {worst:.2e} of {scale:.2e}"));
+            return Err(format!(
+                "its self-test is off by {worst:.2e} of {scale:.2e}"
+            ));
         }
     }
     Ok(())
@@ -199,8 +233,12 @@ async fn test_values(device: &Device, seed: usize) -> Result<Vec<f32>, String> {
     let y = sam2_model::ops::Activation::Gelu.apply(y * 0.1);
     let y = sam2_model::ops::attention(y.clone(), x.clone(), y, 4);
     let y: Tensor<3> = activation::sigmoid(y) + x;
-    let data = y.into_data_async().await.map_err(|e| format!("it cannot be read: {e:?}"))?;
-    data.try_into_vec::<f32>().map_err(|e| format!("it cannot be read: {e:?}"))
+    let data = y
+        .into_data_async()
+        .await
+        .map_err(|e| format!("it cannot be read: {e:?}"))?;
+    data.try_into_vec::<f32>()
+        .map_err(|e| format!("it cannot be read: {e:?}"))
 }
 
 /// GFLOP/s of a product of 512 x 512 matrices, the better of two runs after a warm-up.
@@ -215,7 +253,10 @@ async fn timed_run(device: &Device) -> Result<f64, String> {
         for _ in 0..4 {
             y = sam2_model::ops::matmul_transposed(y * 1e-3, a.clone());
         }
-        y.sum().into_data_async().await.map_err(|e| format!("{e:?}"))?;
+        y.sum()
+            .into_data_async()
+            .await
+            .map_err(|e| format!("{e:?}"))?;
         if round > 0 {
             best = best.min(start.elapsed().as_secs_f64());
         }

@@ -27,7 +27,12 @@ pub enum Error {
     Prompt(String),
     /// The model, at this input size, needs more memory than there is.
     #[error("{what} needs about {need_mb} MB, and {have_mb} MB are there: {hint}")]
-    OutOfMemory { what: String, need_mb: u64, have_mb: u64, hint: String },
+    OutOfMemory {
+        what: String,
+        need_mb: u64,
+        have_mb: u64,
+        hint: String,
+    },
     /// No GPU could be opened although one was asked for.
     #[error("no usable GPU: {0}; use the device cpu, or auto to choose by itself")]
     NoGpu(String),

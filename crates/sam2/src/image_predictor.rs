@@ -96,7 +96,10 @@ pub struct ImagePredictor {
 
 impl ImagePredictor {
     pub fn new(model: SharedModel) -> Self {
-        Self { model, encodes: Arc::default() }
+        Self {
+            model,
+            encodes: Arc::default(),
+        }
     }
 
     pub fn model(&self) -> &Model {
@@ -115,7 +118,14 @@ impl ImagePredictor {
     pub async fn set_image(&self, image: &RgbImage) -> Result<ImageEmbedding, Error> {
         let size = self.model.config().image_size;
         let input = preprocess(image, size);
-        self.set_input(input, ImageSize { width: image.width(), height: image.height() }).await
+        self.set_input(
+            input,
+            ImageSize {
+                width: image.width(),
+                height: image.height(),
+            },
+        )
+        .await
     }
 
     /// Encodes a picture that was preprocessed elsewhere (`sam2_image::preprocess`), so that the next
@@ -142,7 +152,11 @@ impl ImagePredictor {
             false => (input, None),
         };
         let encoded = self.encode(input);
-        let embedding = ImageEmbedding { image, input: kept, encoded: Mutex::new(encoded) };
+        let embedding = ImageEmbedding {
+            image,
+            input: kept,
+            encoded: Mutex::new(encoded),
+        };
         if on_gpu {
             // One value read back: errors of the submission come to light here, not at the click.
             let ready = self.lock(&embedding).embed.clone().sum();
@@ -167,7 +181,10 @@ impl ImagePredictor {
 
     fn lock<'a>(&self, embedding: &'a ImageEmbedding) -> std::sync::MutexGuard<'a, Encoded> {
         // A panic while it was held cannot have left it half-written: it is replaced whole.
-        embedding.encoded.lock().unwrap_or_else(PoisonError::into_inner)
+        embedding
+            .encoded
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Moves model and picture to the CPU; gives `error` back where that is where they are.
@@ -181,7 +198,9 @@ impl ImagePredictor {
             });
         }
         let Some(input) = &embedding.input else {
-            return Err(Error::DeviceLost("the picture has to be opened again".to_owned()));
+            return Err(Error::DeviceLost(
+                "the picture has to be opened again".to_owned(),
+            ));
         };
         let encoded = self.encode((**input).clone());
         *self.lock(embedding) = encoded;
@@ -201,7 +220,9 @@ impl ImagePredictor {
     ) -> Result<Prediction, Error> {
         let config = self.model.config();
         let points = prompt.to_model(embedding.image, config.image_size)?;
-        let answer = self.answer(embedding, &points, prompt.mask_input.as_ref()).await?;
+        let answer = self
+            .answer(embedding, &points, prompt.mask_input.as_ref())
+            .await?;
         let args = &config.sam_mask_decoder_extra_args;
         let selection = select(&answer.masks, &answer.iou, prompt.multimask, args);
         let (h, w) = answer.size;
@@ -209,7 +230,9 @@ impl ImagePredictor {
             let logits = &answer.masks[token * h * w..(token + 1) * h * w];
             self.finish(embedding.image, logits, (h, w), answer.iou[token], clean_up)
         });
-        Ok(Prediction { masks: masks.collect::<Result<_, _>>()? })
+        Ok(Prediction {
+            masks: masks.collect::<Result<_, _>>()?,
+        })
     }
 
     /// Checked logits to a mask of the picture's size.
@@ -230,7 +253,14 @@ impl ImagePredictor {
             mask.remove_islands(clean_up.remove_islands);
         }
         let logits = logits.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
-        Ok(PredictedMask { mask, iou, low_res: LowResMask { logits, side: size.0 } })
+        Ok(PredictedMask {
+            mask,
+            iou,
+            low_res: LowResMask {
+                logits,
+                side: size.0,
+            },
+        })
     }
 
     /// Decodes until an answer passes the mask check: once more on the same device, then on the CPU.
@@ -242,7 +272,10 @@ impl ImagePredictor {
     ) -> Result<Answer, Error> {
         let stale = self.lock(embedding).device != self.model.runtime().kind;
         if stale {
-            self.recover(embedding, &Error::DeviceLost("another picture's work".to_owned()))?;
+            self.recover(
+                embedding,
+                &Error::DeviceLost("another picture's work".to_owned()),
+            )?;
         }
         let mut tries = 0;
         loop {
@@ -270,10 +303,10 @@ impl ImagePredictor {
         mask: Option<&LowResMask>,
     ) -> Result<Answer, Error> {
         let (base, runtime) = (self.model.base(), self.model.runtime());
-        let Encoded { embed, high_res, .. } = self.lock(embedding).clone();
-        let mask = mask.map(|m| {
-            from_vec(m.logits.to_vec(), [1, m.side, m.side, 1], base.device())
-        });
+        let Encoded {
+            embed, high_res, ..
+        } = self.lock(embedding).clone();
+        let mask = mask.map(|m| from_vec(m.logits.to_vec(), [1, m.side, m.side, 1], base.device()));
         let output = base.decode(embed, high_res.as_ref(), &[points.to_vec()], mask);
         let sigmoid = base.config.iou_prediction_use_sigmoid;
         read_answer(runtime, &output, sigmoid, None).await
@@ -284,7 +317,9 @@ impl ImagePredictor {
     /// # Errors
     /// As [`ImagePredictor::predict`].
     pub async fn features(&self, embedding: &ImageEmbedding) -> Result<Features, Error> {
-        let Encoded { embed, high_res, .. } = self.lock(embedding).clone();
+        let Encoded {
+            embed, high_res, ..
+        } = self.lock(embedding).clone();
         let [_, hw, c] = embed.dims();
         let side = hw.isqrt();
         let embed = self.planes(embed.reshape([1, side, side, c])).await?;
@@ -292,7 +327,10 @@ impl ImagePredictor {
         if let Some(HighResFeatures { s0, s1 }) = high_res {
             levels = vec![self.planes(s0).await?, self.planes(s1).await?];
         }
-        Ok(Features { embed, high_res: levels })
+        Ok(Features {
+            embed,
+            high_res: levels,
+        })
     }
 
     async fn planes(&self, x: Tensor<4>) -> Result<(Vec<f32>, [usize; 4]), Error> {

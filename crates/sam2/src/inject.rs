@@ -47,7 +47,9 @@ pub fn corrupted() -> u32 {
 }
 
 fn with<R>(f: impl FnOnce(&mut Plan) -> R) -> R {
-    let mut guard = PLAN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut guard = PLAN
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     f(guard.get_or_insert_with(Plan::default))
 }
 

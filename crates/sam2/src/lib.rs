@@ -39,9 +39,9 @@ pub use error::Error;
 pub use image_predictor::{CleanUp, ImageEmbedding, ImagePredictor, PredictedMask, Prediction};
 pub use model::{Model, ModelOptions, SharedModel};
 pub use prompt::{LowResMask, Prompt};
-pub use sam2_checkpoint::{Checkpoint, ModelConfig, ReadAt};
 #[cfg(not(target_family = "wasm"))]
 pub use sam2_checkpoint::FileSource;
+pub use sam2_checkpoint::{Checkpoint, ModelConfig, ReadAt};
 pub use sam2_image as image;
 
 /// Runs a future to its end on this thread.

@@ -29,14 +29,18 @@ pub fn available() -> Option<u64> {
         let read = |path: &str| std::fs::read_to_string(path).ok();
         let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
         let left = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
-        let cgroup = left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current").or_else(|| {
-            left(
-                "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-            )
-        });
+        let cgroup =
+            left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current").or_else(|| {
+                left(
+                    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+                    "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+                )
+            });
         let free = read("/proc/meminfo").and_then(|text| {
-            let line = text.lines().find(|l| l.starts_with("MemAvailable:"))?.to_owned();
+            let line = text
+                .lines()
+                .find(|l| l.starts_with("MemAvailable:"))?
+                .to_owned();
             Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
         });
         match (cgroup, free) {
@@ -49,7 +53,9 @@ pub fn available() -> Option<u64> {
 /// # Errors
 /// [`Error::OutOfMemory`] with both figures and what to choose instead.
 pub fn check(config: &ModelConfig, available: Option<u64>) -> Result<(), Error> {
-    let (Some(have), need) = (available, need(config)) else { return Ok(()) };
+    let (Some(have), need) = (available, need(config)) else {
+        return Ok(());
+    };
     if need <= have {
         return Ok(());
     }
@@ -57,18 +63,31 @@ pub fn check(config: &ModelConfig, available: Option<u64>) -> Result<(), Error> 
     let step = config.image_size_multiple().max(64);
     while smaller > step {
         smaller = (smaller - 1) / step * step;
-        let fits = config.with_image_size(smaller).is_ok_and(|c| self::need(&c) <= have);
+        let fits = config
+            .with_image_size(smaller)
+            .is_ok_and(|c| self::need(&c) <= have);
         if fits {
             break;
         }
     }
-    let hint = match config.with_image_size(smaller).is_ok_and(|c| self::need(&c) <= have) {
+    let hint = match config
+        .with_image_size(smaller)
+        .is_ok_and(|c| self::need(&c) <= have)
+    {
         true => format!("use a smaller model, or --image-size {smaller}"),
         false => "use a smaller model".to_owned(),
     };
-    let what = format!("this model at {} x {}", config.image_size, config.image_size);
+    let what = format!(
+        "this model at {} x {}",
+        config.image_size, config.image_size
+    );
     let mb = |bytes: u64| bytes.div_ceil(1 << 20);
-    Err(Error::OutOfMemory { what, need_mb: mb(need), have_mb: have >> 20, hint })
+    Err(Error::OutOfMemory {
+        what,
+        need_mb: mb(need),
+        have_mb: have >> 20,
+        hint,
+    })
 }
 
 #[cfg(test)]
@@ -84,7 +103,10 @@ mod tests {
         let error = check(&tiny, Some(500 << 20)).unwrap_err();
         assert_eq!(error.code(), "out_of_memory");
         let text = error.to_string();
-        assert!(text.contains("500 MB") && text.contains("--image-size"), "{text}");
+        assert!(
+            text.contains("500 MB") && text.contains("--image-size"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -5,8 +5,8 @@ use crate::device::{DeviceKind, Runtime};
 use crate::{Error, memory, probe};
 use sam2_checkpoint::config::ModelConfig;
 use sam2_checkpoint::{Checkpoint, expected_tensors};
-use sam2_model::weights::{LoadError, TensorSource, Weights};
 use sam2_model::Sam2Base;
+use sam2_model::weights::{LoadError, TensorSource, Weights};
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 
@@ -72,7 +72,15 @@ impl Model {
             .or_else(|| checkpoint.official().map(|(s, v)| format!("sam{v}_{s}")))
             .unwrap_or_else(|| "custom".to_owned());
         let fallback = OnceLock::new();
-        Ok(Self { name, config, checkpoint, base, runtime, fallback, trust })
+        Ok(Self {
+            name,
+            config,
+            checkpoint,
+            base,
+            runtime,
+            fallback,
+            trust,
+        })
     }
 
     /// Name for people and outputs.
@@ -146,7 +154,10 @@ async fn place(
             Ok((base, runtime, trust))
         }
         Err(reason) => {
-            let why = format!("{} is not trusted with this model: {reason}", runtime.adapter);
+            let why = format!(
+                "{} is not trusted with this model: {reason}",
+                runtime.adapter
+            );
             tracing::warn!("{why}");
             drop(base);
             runtime.cleanup();
@@ -177,7 +188,10 @@ struct Source<'a>(&'a Checkpoint);
 
 impl TensorSource for Source<'_> {
     fn read_f32(&self, key: &str, shape: &[usize]) -> Result<Vec<f32>, LoadError> {
-        let error = |reason: String| LoadError { key: key.to_owned(), reason };
+        let error = |reason: String| LoadError {
+            key: key.to_owned(),
+            reason,
+        };
         match self.0.index().shape(key) {
             Some(found) if found == shape => {}
             Some(found) => return Err(error(format!("shape {found:?} where {shape:?} is needed"))),

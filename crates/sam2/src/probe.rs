@@ -6,9 +6,9 @@
 use crate::checked::{read, read_answer};
 use crate::device::Runtime;
 use sam2_image::{RgbImage, preprocess};
+use sam2_model::Sam2Base;
 use sam2_model::ops::from_vec;
 use sam2_model::sam::prompt_encoder::{PointLabel, PromptPoint};
-use sam2_model::Sam2Base;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -53,16 +53,31 @@ fn picture() -> Option<RgbImage> {
 pub async fn compute(base: &Sam2Base, runtime: &Runtime) -> Result<Probe, String> {
     let size = base.config.image_size;
     let picture = picture().ok_or("the built-in picture is broken")?;
-    let input = from_vec(preprocess(&picture, size), [1, 3, size, size], runtime.device());
+    let input = from_vec(
+        preprocess(&picture, size),
+        [1, 3, size, size],
+        runtime.device(),
+    );
     let features = base.forward_image(input);
     let embedding = base.image_embedding(&features);
     let n: usize = embedding.dims().iter().product();
     let values = read(runtime, "the embedding", embedding.clone().reshape([n]));
     let values = values.await.map_err(|e| e.to_string())?;
     let s = size as f32;
-    let click = PromptPoint { x: s * 0.63, y: s * 0.47, label: PointLabel::Foreground };
+    let click = PromptPoint {
+        x: s * 0.63,
+        y: s * 0.47,
+        label: PointLabel::Foreground,
+    };
     let output = base.decode(embedding, features.high_res.as_ref(), &[vec![click]], None);
-    let answer = read_answer(runtime, &output, base.config.iou_prediction_use_sigmoid, None).await.map_err(|e| e.to_string())?;
+    let answer = read_answer(
+        runtime,
+        &output,
+        base.config.iou_prediction_use_sigmoid,
+        None,
+    )
+    .await
+    .map_err(|e| e.to_string())?;
     Ok(Probe {
         image_size: size,
         embedding: spread(&values),
@@ -89,9 +104,11 @@ pub async fn hold(
     let got = compute(base, runtime).await?;
     let stored = stored.and_then(|v| Probe::deserialize(v).ok());
     let Some(stored) = stored.filter(|s| s.image_size == got.image_size) else {
-        return Ok("the file brings no probe answers for this input size: only the device's \
+        return Ok(
+            "the file brings no probe answers for this input size: only the device's \
                    self-test was passed"
-            .to_owned());
+                .to_owned(),
+        );
     };
     agree(&got, &stored)?;
     Ok("it reproduced the model's probe answers".to_owned())
@@ -112,7 +129,9 @@ fn agree(got: &Probe, stored: &Probe) -> Result<(), String> {
                 off.is_nan() || off > 0.01 * scale
             });
         if wrong {
-            return Err(format!("its {what} on the built-in picture differs from the known answer"));
+            return Err(format!(
+                "its {what} on the built-in picture differs from the known answer"
+            ));
         }
     }
     Ok(())
@@ -132,13 +151,25 @@ mod tests {
         };
         assert!(agree(&probe, &probe).is_ok());
         for broken in [
-            Probe { logits: vec![10.0, 0.3], ..probe.clone() },
-            Probe { embedding: vec![f32::NAN, -2.0], ..probe.clone() },
-            Probe { iou: vec![0.5; 3], ..probe.clone() },
+            Probe {
+                logits: vec![10.0, 0.3],
+                ..probe.clone()
+            },
+            Probe {
+                embedding: vec![f32::NAN, -2.0],
+                ..probe.clone()
+            },
+            Probe {
+                iou: vec![0.5; 3],
+                ..probe.clone()
+            },
         ] {
             assert!(agree(&broken, &probe).is_err(), "{broken:?}");
         }
-        let rounded = Probe { logits: vec![10.005, 0.1], ..probe.clone() };
+        let rounded = Probe {
+            logits: vec![10.005, 0.1],
+            ..probe.clone()
+        };
         assert!(agree(&rounded, &probe).is_ok());
     }
 }

@@ -31,7 +31,12 @@ pub struct Prompt {
 impl Prompt {
     /// One positive click, three masks.
     pub fn click(x: f32, y: f32) -> Self {
-        Self { points: vec![[x, y]], labels: vec![1], multimask: true, ..Self::default() }
+        Self {
+            points: vec![[x, y]],
+            labels: vec![1],
+            multimask: true,
+            ..Self::default()
+        }
     }
 
     /// The prompt's points in the model's pixels, the box's corners first
@@ -66,20 +71,34 @@ impl Prompt {
                 return Err(Error::Prompt(text));
             }
             if mask.logits.iter().any(|v| !v.is_finite()) {
-                return Err(Error::Prompt("the mask input holds values that are not finite".into()));
+                return Err(Error::Prompt(
+                    "the mask input holds values that are not finite".into(),
+                ));
             }
         }
         let mut out = Vec::with_capacity(self.points.len() + 2);
         if let Some([x0, y0, x1, y1]) = self.bounding_box {
             let ModelPx(rect) = space.model_from_image_rect(image.rect(x0, y0, x1, y1)?);
             let [low, high] = rect.corners();
-            out.push(PromptPoint { x: low.x, y: low.y, label: PointLabel::BoxTopLeft });
-            out.push(PromptPoint { x: high.x, y: high.y, label: PointLabel::BoxBottomRight });
+            out.push(PromptPoint {
+                x: low.x,
+                y: low.y,
+                label: PointLabel::BoxTopLeft,
+            });
+            out.push(PromptPoint {
+                x: high.x,
+                y: high.y,
+                label: PointLabel::BoxBottomRight,
+            });
         }
         for (&[x, y], &label) in self.points.iter().zip(&self.labels) {
             let ModelPx(point) = space.model_from_image(image.point(x, y)?);
             let label = label_from(label)?;
-            out.push(PromptPoint { x: point.x, y: point.y, label });
+            out.push(PromptPoint {
+                x: point.x,
+                y: point.y,
+                label,
+            });
         }
         Ok(out)
     }
@@ -107,7 +126,10 @@ pub(crate) fn label_from(label: i32) -> Result<PointLabel, Error> {
 mod tests {
     use super::*;
 
-    const SIZE: ImageSize = ImageSize { width: 200, height: 50 };
+    const SIZE: ImageSize = ImageSize {
+        width: 200,
+        height: 50,
+    };
 
     #[test]
     fn box_corners_come_before_clicks_and_axes_scale_apart() {
@@ -124,7 +146,10 @@ mod tests {
             (64.0, 64.0, PointLabel::Background),
         ];
         for (p, (x, y, label)) in points.iter().zip(expected) {
-            assert!((p.x - x).abs() < 1e-4 && (p.y - y).abs() < 1e-4 && p.label == label, "{p:?}");
+            assert!(
+                (p.x - x).abs() < 1e-4 && (p.y - y).abs() < 1e-4 && p.label == label,
+                "{p:?}"
+            );
         }
     }
 
@@ -132,17 +157,47 @@ mod tests {
     fn bad_prompts_are_refused_by_name() {
         let code = |p: Prompt| p.to_model(SIZE, 128).unwrap_err().code();
         assert_eq!(code(Prompt::default()), "bad_prompt");
-        assert_eq!(code(Prompt { labels: vec![], ..Prompt::click(1.0, 1.0) }), "bad_prompt");
-        assert_eq!(code(Prompt { labels: vec![7], ..Prompt::click(1.0, 1.0) }), "bad_prompt");
-        for (x, y) in [(200.0, 1.0), (f32::NAN, 1.0), (1.0, -0.1), (1.0, f32::INFINITY)] {
+        assert_eq!(
+            code(Prompt {
+                labels: vec![],
+                ..Prompt::click(1.0, 1.0)
+            }),
+            "bad_prompt"
+        );
+        assert_eq!(
+            code(Prompt {
+                labels: vec![7],
+                ..Prompt::click(1.0, 1.0)
+            }),
+            "bad_prompt"
+        );
+        for (x, y) in [
+            (200.0, 1.0),
+            (f32::NAN, 1.0),
+            (1.0, -0.1),
+            (1.0, f32::INFINITY),
+        ] {
             assert_eq!(code(Prompt::click(x, y)), "bad_prompt", "{x} {y}");
         }
-        for b in [[5.0, 5.0, 5.0, 9.0], [9.0, 5.0, 5.0, 9.0], [f32::NAN, 0.0, 1.0, 1.0]] {
-            let prompt = Prompt { bounding_box: Some(b), ..Prompt::default() };
+        for b in [
+            [5.0, 5.0, 5.0, 9.0],
+            [9.0, 5.0, 5.0, 9.0],
+            [f32::NAN, 0.0, 1.0, 1.0],
+        ] {
+            let prompt = Prompt {
+                bounding_box: Some(b),
+                ..Prompt::default()
+            };
             assert_eq!(code(prompt), "bad_prompt", "{b:?}");
         }
-        let mask = LowResMask { logits: vec![0.0; 16].into(), side: 4 };
-        let prompt = Prompt { mask_input: Some(mask), ..Prompt::click(1.0, 1.0) };
+        let mask = LowResMask {
+            logits: vec![0.0; 16].into(),
+            side: 4,
+        };
+        let prompt = Prompt {
+            mask_input: Some(mask),
+            ..Prompt::click(1.0, 1.0)
+        };
         assert_eq!(code(prompt), "bad_prompt");
     }
 }

@@ -49,20 +49,38 @@ impl MultiScaleBlock {
 
     /// `[B, H, W, dim]` to `[B, H', W', dim_out]`, halved where queries are pooled.
     fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let BlockConfig { dim_out, num_heads: heads, window_size: window, q_pool: pool, .. } = self.plan;
+        let BlockConfig {
+            dim_out,
+            num_heads: heads,
+            window_size: window,
+            q_pool: pool,
+            ..
+        } = self.plan;
         let normed = self.norm1.forward(x.clone());
         let shortcut = match &self.proj {
             None => x,
             Some(proj) => {
                 let projected = proj.forward(normed.clone());
-                if pool { max_pool_2x2(projected) } else { projected }
+                if pool {
+                    max_pool_2x2(projected)
+                } else {
+                    projected
+                }
             }
         };
         let [batch, height, width, _] = normed.dims();
         let qkv = self.qkv.forward(normed);
         let attended = if window > 0 {
             let head_width = dim_out / heads;
-            let windows = Windows { batch, height, width, window, heads, head_width, pool };
+            let windows = Windows {
+                batch,
+                height,
+                width,
+                window,
+                heads,
+                head_width,
+                pool,
+            };
             window_attention(qkv, &self.qkv_bias, windows)
         } else {
             let tokens = height * width;
@@ -76,8 +94,14 @@ impl MultiScaleBlock {
         let x = self.attn_proj.forward_add(attended, shortcut);
         let [b, h, w, c] = x.dims();
         let [first, second] = &self.mlp;
-        mlp_residual(x.reshape([b, h * w, c]), &self.norm2, first, Activation::Gelu, second)
-            .reshape([b, h, w, c])
+        mlp_residual(
+            x.reshape([b, h * w, c]),
+            &self.norm2,
+            first,
+            Activation::Gelu,
+            second,
+        )
+        .reshape([b, h, w, c])
     }
 }
 

@@ -21,9 +21,13 @@ struct FpnNeck {
 
 impl FpnNeck {
     fn load(w: &mut Weights, c: &FpnNeckConfig) -> Result<Self, LoadError> {
-        let convs = c.backbone_channel_list.iter().enumerate().map(|(i, channels)| {
-            Linear::load_pointwise(&mut w.at(&format!("convs.{i}.conv")), *channels, c.d_model)
-        });
+        let convs = c
+            .backbone_channel_list
+            .iter()
+            .enumerate()
+            .map(|(i, channels)| {
+                Linear::load_pointwise(&mut w.at(&format!("convs.{i}.conv")), *channels, c.d_model)
+            });
         Ok(Self {
             convs: convs.collect::<Result<_, _>>()?,
             top_down_levels: c.fpn_top_down_levels.clone(),
@@ -54,7 +58,9 @@ impl FpnNeck {
     }
 
     fn is_top_down(&self, level: usize) -> bool {
-        self.top_down_levels.as_ref().is_none_or(|levels| levels.contains(&level))
+        self.top_down_levels
+            .as_ref()
+            .is_none_or(|levels| levels.contains(&level))
     }
 
     fn fuse(&self, lateral: Tensor<4>, low: Tensor<4>) -> Tensor<4> {

@@ -30,9 +30,8 @@ pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize) -> Tens
         );
         return cpu::into_tensor(out, [b, n, cv]);
     }
-    let split = |t: Tensor<3>, len: usize, c: usize| {
-        t.reshape([b, len, heads, c / heads]).swap_dims(1, 2)
-    };
+    let split =
+        |t: Tensor<3>, len: usize, c: usize| t.reshape([b, len, heads, c / heads]).swap_dims(1, 2);
     let q = split(q, n, c).mul_scalar(1.0 / ((c / heads) as f32).sqrt());
     let k = split(k, m, c).swap_dims(2, 3);
     let v = split(v, m, cv);
@@ -63,9 +62,7 @@ pub fn window_attention(qkv: Tensor<4>, bias: &Tensor<1>, w: Windows) -> Tensor<
     }
     let (rows, cols) = (height.div_ceil(w.window), width.div_ceil(w.window));
     let (padded_h, padded_w) = (rows * w.window, cols * w.window);
-    let padding = |h: usize, w: usize| {
-        bias.clone().reshape([1, 1, 1, c3]).expand([b, h, w, c3])
-    };
+    let padding = |h: usize, w: usize| bias.clone().reshape([1, 1, 1, c3]).expand([b, h, w, c3]);
     let mut qkv = qkv;
     if padded_h > height {
         qkv = Tensor::cat(vec![qkv, padding(padded_h - height, width)], 1);
@@ -104,5 +101,8 @@ pub fn max_pool_2x2(x: Tensor<4>) -> Tensor<4> {
             [b, h / 2, w / 2, c],
         );
     }
-    x.reshape([b, h / 2, 2, w / 2, 2, c]).max_dim(4).max_dim(2).reshape([b, h / 2, w / 2, c])
+    x.reshape([b, h / 2, 2, w / 2, 2, c])
+        .max_dim(4)
+        .max_dim(2)
+        .reshape([b, h / 2, w / 2, c])
 }

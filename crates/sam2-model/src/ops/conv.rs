@@ -50,7 +50,11 @@ impl Weight {
             };
             patches[row * outputs + o] = value;
         }
-        Ok(Self::Patches(super::from_vec(patches, [inputs * k * k, outputs], w.device())))
+        Ok(Self::Patches(super::from_vec(
+            patches,
+            [inputs * k * k, outputs],
+            w.device(),
+        )))
     }
 }
 
@@ -63,7 +67,12 @@ impl Conv2d {
         window: Window,
     ) -> Result<Self, LoadError> {
         let weight = Weight::load(w, [outputs, inputs, window.kernel], Order::ChannelsLast)?;
-        Ok(Self { weight, bias: w.tensor("bias", [outputs])?, outputs, window })
+        Ok(Self {
+            weight,
+            bias: w.tensor("bias", [outputs])?,
+            outputs,
+            window,
+        })
     }
 
     /// `[B, H, W, in]` to `[B, H', W', out]`.
@@ -71,7 +80,12 @@ impl Conv2d {
         match &self.weight {
             Weight::Patches(weight) => {
                 let [batch, height, width, channels] = x.dims();
-                let size = Size { batch, height, width, channels };
+                let size = Size {
+                    batch,
+                    height,
+                    width,
+                    channels,
+                };
                 self.on_cpu(x, size, weight, kernel::conv2d)
             }
             Weight::Kernel(weight) => {
@@ -82,7 +96,9 @@ impl Conv2d {
     }
 
     fn on_gpu(&self, x: Tensor<4>, weight: &Tensor<4>) -> Tensor<4> {
-        let Window { stride, padding, .. } = self.window;
+        let Window {
+            stride, padding, ..
+        } = self.window;
         let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], 1);
         module::conv2d(x, weight.clone(), Some(self.bias.clone()), options)
     }
@@ -92,9 +108,16 @@ impl Conv2d {
         let data = data.as_ref().map(|t| t.data()).unwrap_or_default();
         let weight = weight.as_ref().map(|t| t.data()).unwrap_or_default();
         let bias = bias.as_ref().map(|t| t.data());
-        let layer = gemm::Layer { weight: &weight, bias: bias.as_deref(), outputs: self.outputs };
+        let layer = gemm::Layer {
+            weight: &weight,
+            bias: bias.as_deref(),
+            outputs: self.outputs,
+        };
         let out = run(&data, size, self.window, layer);
-        let (h, w) = (self.window.output(size.height), self.window.output(size.width));
+        let (h, w) = (
+            self.window.output(size.height),
+            self.window.output(size.width),
+        );
         cpu::into_tensor(out, [size.batch, h, w, self.outputs])
     }
 }
@@ -107,13 +130,22 @@ type Kernel = fn(&[f32], Size, Window, gemm::Layer) -> Vec<f32>;
 pub struct PatchEmbed(Conv2d);
 
 impl PatchEmbed {
-    const WINDOW: Window = Window { kernel: 7, stride: 4, padding: 3 };
+    const WINDOW: Window = Window {
+        kernel: 7,
+        stride: 4,
+        padding: 3,
+    };
 
     pub fn load(w: &mut Weights, embed_dim: usize) -> Result<Self, LoadError> {
         let w = &mut w.at("proj");
         let weight = Weight::load(w, [embed_dim, 3, Self::WINDOW.kernel], Order::Planar)?;
         let bias = w.tensor("bias", [embed_dim])?;
-        Ok(Self(Conv2d { weight, bias, outputs: embed_dim, window: Self::WINDOW }))
+        Ok(Self(Conv2d {
+            weight,
+            bias,
+            outputs: embed_dim,
+            window: Self::WINDOW,
+        }))
     }
 
     /// `[B, 3, S, S]` to `[B, S / 4, S / 4, embed_dim]`.
@@ -121,7 +153,12 @@ impl PatchEmbed {
         match &self.0.weight {
             Weight::Patches(weight) => {
                 let [batch, channels, height, width] = x.dims();
-                let size = Size { batch, height, width, channels };
+                let size = Size {
+                    batch,
+                    height,
+                    width,
+                    channels,
+                };
                 self.0.on_cpu(x, size, weight, kernel::conv2d_planar)
             }
             Weight::Kernel(weight) => self.0.on_gpu(x, weight).permute([0, 2, 3, 1]),
@@ -142,7 +179,11 @@ impl DepthwiseConv2d {
     pub fn load(w: &mut Weights, channels: usize, window: Window) -> Result<Self, LoadError> {
         // With one input per group, (ky, kx, c) order is [taps, C].
         let weight = Weight::load(w, [channels, 1, window.kernel], Order::ChannelsLast)?;
-        Ok(Self { weight, bias: w.tensor("bias", [channels])?, window })
+        Ok(Self {
+            weight,
+            bias: w.tensor("bias", [channels])?,
+            window,
+        })
     }
 
     /// `[B, H, W, C]` to the same shape.
@@ -154,13 +195,20 @@ impl DepthwiseConv2d {
                 let data = data.as_ref().map(|t| t.data()).unwrap_or_default();
                 let weight = weight.as_ref().map(|t| t.data()).unwrap_or_default();
                 let bias = bias.as_ref().map(|t| t.data()).unwrap_or_default();
-                let size = Size { batch, height, width, channels };
+                let size = Size {
+                    batch,
+                    height,
+                    width,
+                    channels,
+                };
                 let out = kernel::depthwise(&data, size, self.window, &weight, &bias);
                 let (h, w) = (self.window.output(height), self.window.output(width));
                 cpu::into_tensor(out, [batch, h, w, channels])
             }
             Weight::Kernel(weight) => {
-                let Window { stride, padding, .. } = self.window;
+                let Window {
+                    stride, padding, ..
+                } = self.window;
                 let options = ConvOptions::new([stride; 2], [padding; 2], [1; 2], channels);
                 let x = x.permute([0, 3, 1, 2]);
                 module::conv2d(x, weight.clone(), Some(self.bias.clone()), options)
@@ -209,7 +257,9 @@ fn pixel_shuffle(x: Tensor<4>) -> Tensor<4> {
         let out = kernel::spread_2x(&data.data(), [b, h, w, c], |dy, dx| (dy * 2 + dx) * c, c4);
         return cpu::into_tensor(out, [b, 2 * h, 2 * w, c]);
     }
-    x.reshape([b, h, w, 2, 2, c]).permute([0, 1, 3, 2, 4, 5]).reshape([b, 2 * h, 2 * w, c])
+    x.reshape([b, h, w, 2, 2, c])
+        .permute([0, 1, 3, 2, 4, 5])
+        .reshape([b, 2 * h, 2 * w, c])
 }
 
 /// Nearest 2 x upsampling of `[B, H, W, C]`.
@@ -219,7 +269,9 @@ pub fn upsample_nearest_2x(x: Tensor<4>) -> Tensor<4> {
         let out = kernel::spread_2x(&data.data(), [b, h, w, c], |_, _| 0, c);
         return cpu::into_tensor(out, [b, 2 * h, 2 * w, c]);
     }
-    x.reshape([b, h, 1, w, 1, c]).expand([b, h, 2, w, 2, c]).reshape([b, 2 * h, 2 * w, c])
+    x.reshape([b, h, 1, w, 1, c])
+        .expand([b, h, 2, w, 2, c])
+        .reshape([b, 2 * h, 2 * w, c])
 }
 
 /// A convolution whose kernel equals its stride (no padding, no overlap): patches to rows, then a
@@ -245,7 +297,10 @@ impl PatchLinear {
             weight[(tap * inputs + c) * outputs + o] = value;
         }
         let weight = super::from_vec(weight, [inputs * taps, outputs], w.device());
-        let linear = Linear { weight, bias: Some(w.tensor("bias", [outputs])?) };
+        let linear = Linear {
+            weight,
+            bias: Some(w.tensor("bias", [outputs])?),
+        };
         Ok(Self { linear, kernel })
     }
 

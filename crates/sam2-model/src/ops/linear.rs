@@ -21,9 +21,16 @@ impl Linear {
     }
 
     /// A 1 x 1 convolution over channels-last maps: `weight [out, in, 1, 1]`, `bias [out]`.
-    pub fn load_pointwise(w: &mut Weights, inputs: usize, outputs: usize) -> Result<Self, LoadError> {
+    pub fn load_pointwise(
+        w: &mut Weights,
+        inputs: usize,
+        outputs: usize,
+    ) -> Result<Self, LoadError> {
         let weight = w.pointwise("weight", outputs, inputs)?;
-        Ok(Self { weight, bias: Some(w.tensor("bias", [outputs])?) })
+        Ok(Self {
+            weight,
+            bias: Some(w.tensor("bias", [outputs])?),
+        })
     }
 
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
@@ -77,7 +84,11 @@ impl Linear {
         let bias = self.bias.as_ref().and_then(cpu_data);
         let bias = bias.as_ref().map(|b| b.data());
         let outputs = self.weight.dims()[1];
-        f(gemm::Layer { weight: &weight, bias: bias.as_deref(), outputs })
+        f(gemm::Layer {
+            weight: &weight,
+            bias: bias.as_deref(),
+            outputs,
+        })
     }
 }
 
@@ -137,7 +148,20 @@ impl Mlp {
             .enumerate()
             .map(|(i, s)| Linear::load(&mut w.at(&format!("layers.{i}")), s[0], s[1]))
             .collect::<Result<_, _>>()?;
-        Ok(Self { layers, act, sigmoid_output })
+        Ok(Self {
+            layers,
+            act,
+            sigmoid_output,
+        })
+    }
+
+    /// One linear layer where another configuration has several (`pred_obj_scores_mlp: false`).
+    pub fn single(linear: Linear) -> Self {
+        Self {
+            layers: vec![linear],
+            act: Activation::None,
+            sigmoid_output: false,
+        }
     }
 
     pub fn forward<const D: usize>(&self, mut x: Tensor<D>) -> Tensor<D> {
@@ -145,7 +169,11 @@ impl Mlp {
             let last = i + 1 == self.layers.len();
             x = layer.forward_act(x, if last { Activation::None } else { self.act });
         }
-        if self.sigmoid_output { activation::sigmoid(x) } else { x }
+        if self.sigmoid_output {
+            activation::sigmoid(x)
+        } else {
+            x
+        }
     }
 
     /// The layers, for a block that runs them in blocks of rows.

@@ -16,9 +16,9 @@ pub use conv::{
     Conv2d, ConvTranspose2x2, DepthwiseConv2d, PatchEmbed, PatchLinear, upsample_nearest_2x,
 };
 pub use cpu::conv::Window;
-pub use rope::AxialRope;
 pub use linear::{Linear, Mlp, mlp_residual};
 pub use norm::LayerNorm;
+pub use rope::AxialRope;
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Tensor, TensorData, activation};
@@ -57,7 +57,9 @@ pub fn is_cpu(device: &Device) -> bool {
 
 /// The tensor's elements where it lies on the CPU.
 pub(crate) fn cpu_data<const D: usize>(x: &Tensor<D>) -> Option<cpu::CpuTensor> {
-    is_cpu(&x.device()).then(|| cpu::CpuTensor::new(x.clone())).flatten()
+    is_cpu(&x.device())
+        .then(|| cpu::CpuTensor::new(x.clone()))
+        .flatten()
 }
 
 /// The most elements a tensor on a GPU may have: half of WebGPU's guaranteed 128 MiB binding, so that

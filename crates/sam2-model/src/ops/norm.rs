@@ -19,7 +19,11 @@ pub struct LayerNorm {
 
 impl LayerNorm {
     pub fn load(w: &mut Weights, width: usize, eps: f32) -> Result<Self, LoadError> {
-        Ok(Self { gamma: w.tensor("weight", [width])?, beta: w.tensor("bias", [width])?, eps })
+        Ok(Self {
+            gamma: w.tensor("weight", [width])?,
+            beta: w.tensor("bias", [width])?,
+            eps,
+        })
     }
 
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {

@@ -32,7 +32,11 @@ impl AxialRope {
         let shape = [tokens, 2 * quarter];
         let cos = angles.iter().map(|a| a.cos()).collect();
         let sin = angles.iter().map(|a| a.sin()).collect();
-        Self { cos: from_vec(cos, shape, device), sin: from_vec(sin, shape, device), tokens }
+        Self {
+            cos: from_vec(cos, shape, device),
+            sin: from_vec(sin, shape, device),
+            tokens,
+        }
     }
 
     /// Tokens of the map the angles were made for.
@@ -74,10 +78,15 @@ impl AxialRope {
         }
         let repeats = rotated / self.tokens;
         let table = |t: &Tensor<2>| {
-            t.clone().repeat_dim(0, repeats).reshape([1, rotated, 1, half, 1])
+            t.clone()
+                .repeat_dim(0, repeats)
+                .reshape([1, rotated, 1, half, 1])
         };
         let (cos, sin) = (table(&self.cos), table(&self.sin));
-        let pairs = x.clone().narrow(1, 0, rotated).reshape([b, rotated, heads, half, 2]);
+        let pairs = x
+            .clone()
+            .narrow(1, 0, rotated)
+            .reshape([b, rotated, heads, half, 2]);
         let (re, im) = (pairs.clone().narrow(4, 0, 1), pairs.narrow(4, 1, 1));
         let turned = Tensor::cat(
             vec![

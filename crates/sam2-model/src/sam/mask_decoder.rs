@@ -46,14 +46,8 @@ pub struct MaskDecoder {
     high_res: Option<[Linear; 2]>,
     output_hypernetworks_mlps: Vec<Mlp>,
     iou_prediction_head: Mlp,
-    pred_obj_score_head: Option<ObjScoreHead>,
+    pred_obj_score_head: Option<Mlp>,
     dim: usize,
-}
-
-#[derive(Debug)]
-enum ObjScoreHead {
-    Linear(Linear),
-    Mlp(Mlp),
 }
 
 impl MaskDecoder {
@@ -64,9 +58,17 @@ impl MaskDecoder {
     pub fn load(w: &mut Weights, c: &ModelConfig) -> Result<Self, LoadError> {
         let dim = c.hidden_dim();
         let (depth, num_heads, mlp_dim) = Self::TRANSFORMER;
-        let sizes = TwoWaySizes { depth, embedding_dim: dim, num_heads, mlp_dim };
+        let sizes = TwoWaySizes {
+            depth,
+            embedding_dim: dim,
+            num_heads,
+            mlp_dim,
+        };
         let token = |name: &str, n: usize| w.at(name).tensor("weight", [n, dim]);
-        let mut tokens = vec![token("iou_token", 1)?, token("mask_tokens", NUM_MASK_TOKENS)?];
+        let mut tokens = vec![
+            token("iou_token", 1)?,
+            token("mask_tokens", NUM_MASK_TOKENS)?,
+        ];
         if c.pred_obj_scores {
             tokens.insert(0, token("obj_score_token", 1)?);
         }
@@ -99,17 +101,17 @@ impl MaskDecoder {
             )?,
             pred_obj_score_head: match (c.pred_obj_scores, c.pred_obj_scores_mlp) {
                 (false, _) => None,
-                (true, false) => Some(ObjScoreHead::Linear(Linear::load(
+                (true, false) => Some(Mlp::single(Linear::load(
                     &mut w.at("pred_obj_score_head"),
                     dim,
                     1,
                 )?)),
-                (true, true) => Some(ObjScoreHead::Mlp(Mlp::load(
+                (true, true) => Some(Mlp::load(
                     &mut w.at("pred_obj_score_head"),
                     &[dim, dim, dim, 1],
                     Activation::Relu,
                     false,
-                )?)),
+                )?),
             },
             dim,
         })
@@ -119,7 +121,10 @@ impl MaskDecoder {
     /// (`SAM2Base.forward_image`).
     pub fn project_high_res(&self, s0: Tensor<4>, s1: Tensor<4>) -> Option<HighResFeatures> {
         let [conv_s0, conv_s1] = self.high_res.as_ref()?;
-        Some(HighResFeatures { s0: conv_s0.forward(s0), s1: conv_s1.forward(s1) })
+        Some(HighResFeatures {
+            s0: conv_s0.forward(s0),
+            s1: conv_s1.forward(s1),
+        })
     }
 
     /// `predict_masks`. `image [B or 1, HW, C]`, `image_pe [1, HW, C]`, `sparse [B, N, C]` (none:
@@ -170,10 +175,14 @@ impl MaskDecoder {
             .reshape([batch, NUM_MASK_TOKENS, h, w]);
         let object_score = match &self.pred_obj_score_head {
             None => Tensor::full([batch, 1], 10.0, &masks.device()),
-            Some(ObjScoreHead::Linear(head)) => head.forward(token(0)),
-            Some(ObjScoreHead::Mlp(head)) => head.forward(token(0)),
+            Some(head) => head.forward(token(0)),
         };
         let iou = self.iou_prediction_head.forward(token(first));
-        DecoderOutput { masks, iou, mask_tokens, object_score }
+        DecoderOutput {
+            masks,
+            iou,
+            mask_tokens,
+            object_score,
+        }
     }
 }

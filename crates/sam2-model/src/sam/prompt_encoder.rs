@@ -44,7 +44,11 @@ pub struct PromptPoint {
 
 impl PromptPoint {
     /// The filler that the video model supplies where no point was given.
-    pub const PADDING: Self = Self { x: 0.0, y: 0.0, label: PointLabel::NotAPoint };
+    pub const PADDING: Self = Self {
+        x: 0.0,
+        y: 0.0,
+        label: PointLabel::NotAPoint,
+    };
 }
 
 /// `PromptEncoder`.
@@ -83,15 +87,22 @@ impl PromptEncoder {
             .at("pe_layer")
             .values("positional_encoding_gaussian_matrix", &[2, embed_dim / 2])?;
         let pe_layer = PositionEmbeddingRandom::new(gaussian);
-        let dense_pe = from_vec(pe_layer.grid(side, side), [1, side * side, embed_dim], w.device());
+        let dense_pe = from_vec(
+            pe_layer.grid(side, side),
+            [1, side * side, embed_dim],
+            w.device(),
+        );
         let chans = Self::MASK_IN_CHANS;
         let masks = w.at("mask_downscaling");
         let point = |i: usize| {
-            w.at(&format!("point_embeddings.{i}")).values("weight", &[1, embed_dim])
+            w.at(&format!("point_embeddings.{i}"))
+                .values("weight", &[1, embed_dim])
         };
         Ok(Self {
             point_embeddings: (0..4).map(point).collect::<Result<_, _>>()?,
-            not_a_point_embed: w.at("not_a_point_embed").values("weight", &[1, embed_dim])?,
+            not_a_point_embed: w
+                .at("not_a_point_embed")
+                .values("weight", &[1, embed_dim])?,
             mask_downscaling: MaskDownscaling {
                 conv1: PatchLinear::load(&mut masks.at("0"), 1, chans / 4, 2)?,
                 norm1: LayerNorm::load(&mut masks.at("1"), chans / 4, EPS_BACKBONE)?,
@@ -99,7 +110,10 @@ impl PromptEncoder {
                 norm2: LayerNorm::load(&mut masks.at("4"), chans, EPS_BACKBONE)?,
                 conv3: Linear::load_pointwise(&mut masks.at("6"), chans, embed_dim)?,
             },
-            no_mask_embed: w.at("no_mask_embed").tensor::<2>("weight", [1, embed_dim])?.squeeze(),
+            no_mask_embed: w
+                .at("no_mask_embed")
+                .tensor::<2>("weight", [1, embed_dim])?
+                .squeeze(),
             pe_layer,
             dense_pe,
             embed_dim,
@@ -127,7 +141,11 @@ impl PromptEncoder {
                 self.embed_point(point, &mut out);
             }
         }
-        Some(from_vec(out, [batch.len(), points + 1, self.embed_dim], &self.device))
+        Some(from_vec(
+            out,
+            [batch.len(), points + 1, self.embed_dim],
+            &self.device,
+        ))
     }
 
     fn embed_point(&self, point: &PromptPoint, out: &mut Vec<f32>) {
@@ -138,7 +156,8 @@ impl PromptEncoder {
         let start = out.len();
         // To the centre of the pixel, then to [0, 1].
         let size = self.image_size as f32;
-        self.pe_layer.encode((point.x + 0.5) / size, (point.y + 0.5) / size, out);
+        self.pe_layer
+            .encode((point.x + 0.5) / size, (point.y + 0.5) / size, out);
         for (o, e) in out[start..].iter_mut().zip(&self.point_embeddings[index]) {
             *o += e;
         }
@@ -149,14 +168,16 @@ impl PromptEncoder {
     pub fn embed_masks(&self, masks: Option<Tensor<4>>) -> Tensor<3> {
         let tokens = (self.image_size / 16).pow(2);
         match masks {
-            None => self.no_mask_embed.clone().reshape([1, 1, self.embed_dim]).expand([
-                1,
-                tokens,
-                self.embed_dim,
-            ]),
+            None => self
+                .no_mask_embed
+                .clone()
+                .reshape([1, 1, self.embed_dim])
+                .expand([1, tokens, self.embed_dim]),
             Some(masks) => {
                 let [b, ..] = masks.dims();
-                self.mask_downscaling.forward(masks).reshape([b, tokens, self.embed_dim])
+                self.mask_downscaling
+                    .forward(masks)
+                    .reshape([b, tokens, self.embed_dim])
             }
         }
     }

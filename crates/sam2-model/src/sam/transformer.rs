@@ -34,7 +34,11 @@ impl Attention {
 
     /// `q [B, N, C]`, `k` and `v` `[B, M, C]`, to `[B, N, C]`.
     pub fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
-        let (q, k, v) = (self.q_proj.forward(q), self.k_proj.forward(k), self.v_proj.forward(v));
+        let (q, k, v) = (
+            self.q_proj.forward(q),
+            self.k_proj.forward(k),
+            self.v_proj.forward(v),
+        );
         self.out_proj.forward(attention(q, k, v, self.num_heads))
     }
 }
@@ -55,7 +59,12 @@ struct TwoWayAttentionBlock {
 
 impl TwoWayAttentionBlock {
     fn load(w: &mut Weights, c: &TwoWaySizes, first: bool) -> Result<Self, LoadError> {
-        let &TwoWaySizes { embedding_dim: dim, num_heads: heads, mlp_dim, .. } = c;
+        let &TwoWaySizes {
+            embedding_dim: dim,
+            num_heads: heads,
+            mlp_dim,
+            ..
+        } = c;
         let norm = |name: &str| LayerNorm::load(&mut w.at(name), dim, EPS_DEFAULT);
         let attention = |name: &str, rate| Attention::load(&mut w.at(name), dim, heads, rate);
         Ok(Self {
@@ -63,7 +72,12 @@ impl TwoWayAttentionBlock {
             norm1: norm("norm1")?,
             cross_attn_token_to_image: attention("cross_attn_token_to_image", 2)?,
             norm2: norm("norm2")?,
-            mlp: Mlp::load(&mut w.at("mlp"), &[dim, mlp_dim, dim], Activation::Relu, false)?,
+            mlp: Mlp::load(
+                &mut w.at("mlp"),
+                &[dim, mlp_dim, dim],
+                Activation::Relu,
+                false,
+            )?,
             norm3: norm("norm3")?,
             cross_attn_image_to_token: attention("cross_attn_image_to_token", 2)?,
             norm4: norm("norm4")?,
@@ -79,7 +93,8 @@ impl TwoWayAttentionBlock {
         key_pe: &Tensor<3>,
     ) -> (Tensor<3>, Tensor<3>) {
         let queries = if self.skip_first_layer_pe {
-            self.self_attn.forward(queries.clone(), queries.clone(), queries)
+            self.self_attn
+                .forward(queries.clone(), queries.clone(), queries)
         } else {
             let q = queries.clone() + query_pe.clone();
             queries.clone() + self.self_attn.forward(q.clone(), q, queries)
@@ -88,13 +103,19 @@ impl TwoWayAttentionBlock {
 
         let q = queries.clone() + query_pe.clone();
         let k = keys.clone() + key_pe.clone();
-        let attended = self.cross_attn_token_to_image.forward(q, k.clone(), keys.clone());
+        let attended = self
+            .cross_attn_token_to_image
+            .forward(q, k.clone(), keys.clone());
         let queries = self.norm2.forward(queries + attended);
 
-        let queries = self.norm3.forward(queries.clone() + self.mlp.forward(queries));
+        let queries = self
+            .norm3
+            .forward(queries.clone() + self.mlp.forward(queries));
 
         let q = queries.clone() + query_pe.clone();
-        let attended = self.cross_attn_image_to_token.forward(k, q, queries.clone());
+        let attended = self
+            .cross_attn_image_to_token
+            .forward(k, q, queries.clone());
         (queries, self.norm4.forward(keys + attended))
     }
 }

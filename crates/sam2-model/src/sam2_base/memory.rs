@@ -11,33 +11,27 @@ use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
 use burn::tensor::{Device, Tensor, activation, module};
 use sam2_checkpoint::config::ModelConfig;
 
-/// `obj_ptr_proj`: a mask token to an object pointer.
+/// `obj_ptr_proj`: a mask token to an object pointer; the identity for models without pointers.
 #[derive(Debug)]
-pub(super) enum ObjPtrProj {
-    Linear(Linear),
-    Mlp(Mlp),
-    /// Models without pointers.
-    Identity,
-}
+pub(super) struct ObjPtrProj(Option<Mlp>);
 
 impl ObjPtrProj {
     fn load(w: &mut Weights, c: &ModelConfig) -> Result<Self, LoadError> {
         let (dim, w) = (c.hidden_dim(), &mut w.at("obj_ptr_proj"));
-        Ok(
+        Ok(Self(
             match (c.use_obj_ptrs_in_encoder, c.use_mlp_for_obj_ptr_proj) {
-                (false, _) => Self::Identity,
-                (true, false) => Self::Linear(Linear::load(w, dim, dim)?),
-                (true, true) => Self::Mlp(Mlp::load(w, &[dim; 4], Activation::Relu, false)?),
+                (false, _) => None,
+                (true, false) => Some(Mlp::single(Linear::load(w, dim, dim)?)),
+                (true, true) => Some(Mlp::load(w, &[dim; 4], Activation::Relu, false)?),
             },
-        )
+        ))
     }
 
     /// `[B, 4, C]` to the same shape.
     pub(super) fn forward(&self, tokens: Tensor<3>) -> Tensor<3> {
-        match self {
-            Self::Linear(linear) => linear.forward(tokens),
-            Self::Mlp(mlp) => mlp.forward(tokens),
-            Self::Identity => tokens,
+        match &self.0 {
+            Some(mlp) => mlp.forward(tokens),
+            None => tokens,
         }
     }
 }

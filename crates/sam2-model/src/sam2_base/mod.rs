@@ -91,7 +91,8 @@ impl Sam2Base {
         let sparse = self.sam_prompt_encoder.embed_points(points);
         let dense = self.sam_prompt_encoder.embed_masks(masks);
         let pe = self.sam_prompt_encoder.dense_pe();
-        self.sam_mask_decoder.forward(image, pe, sparse, dense, high_res, points.len())
+        self.sam_mask_decoder
+            .forward(image, pe, sparse, dense, high_res, points.len())
     }
 }
 

@@ -23,7 +23,12 @@ pub struct Tokens<'a> {
 impl<'a> Tokens<'a> {
     /// `[B, N, heads * width]`, one after the other.
     pub fn packed(data: &'a [f32], tokens: usize, channels: usize) -> Self {
-        Self { data, batch: tokens * channels, token: channels, offset: 0 }
+        Self {
+            data,
+            batch: tokens * channels,
+            token: channels,
+            offset: 0,
+        }
     }
 
     fn at(&self, b: usize, n: usize, column: usize) -> Mat<'a> {
@@ -47,7 +52,14 @@ pub struct Sizes {
 
 /// `softmax(q k^T / sqrt(width)) v` per head: `[B, queries, heads * value_width]`.
 pub fn attention(q: Tokens, k: Tokens, v: Tokens, sizes: Sizes) -> Vec<f32> {
-    let Sizes { batch, heads, queries, keys, width, value_width } = sizes;
+    let Sizes {
+        batch,
+        heads,
+        queries,
+        keys,
+        width,
+        value_width,
+    } = sizes;
     let channels = heads * value_width;
     let mut out = vec![0.0; batch * queries * channels];
     if out.is_empty() || keys == 0 {
@@ -89,17 +101,53 @@ pub fn one_head(
     let scale = 1.0 / (width as f32).sqrt();
     let block = keys.min(KEYS);
     let mut scores = vec![0.0; rows * block];
-    let mut running = vec![Running { max: f32::NEG_INFINITY, sum: 0.0 }; rows];
+    let mut running = vec![
+        Running {
+            max: f32::NEG_INFINITY,
+            sum: 0.0
+        };
+        rows
+    ];
     let mut start = 0;
     while start < keys {
         let n = block.min(keys - start);
         let scores = &mut scores[..rows * n];
-        let k_block = Mat { data: &k.data[start * k.row..], ..k };
-        let v_block = Mat { data: &v.data[start * v.row..], ..v };
-        sgemm((rows, width, n), scale, q, k_block.transposed(), 0.0, scores, n);
-        softmax_step(scores, n, &mut running, out, out_row, value_width, start == 0);
+        let k_block = Mat {
+            data: &k.data[start * k.row..],
+            ..k
+        };
+        let v_block = Mat {
+            data: &v.data[start * v.row..],
+            ..v
+        };
+        sgemm(
+            (rows, width, n),
+            scale,
+            q,
+            k_block.transposed(),
+            0.0,
+            scores,
+            n,
+        );
+        softmax_step(
+            scores,
+            n,
+            &mut running,
+            out,
+            out_row,
+            value_width,
+            start == 0,
+        );
         let beta = if start == 0 { 0.0 } else { 1.0 };
-        sgemm((rows, n, value_width), 1.0, Mat::rows(scores, n), v_block, beta, out, out_row);
+        sgemm(
+            (rows, n, value_width),
+            1.0,
+            Mat::rows(scores, n),
+            v_block,
+            beta,
+            out,
+            out_row,
+        );
         start += n;
     }
     for (row, running) in out.chunks_mut(out_row).zip(&running) {
@@ -127,8 +175,10 @@ fn softmax_step_body(
     value_width: usize,
     first: bool,
 ) {
-    for ((row, run), out) in
-        scores.chunks_exact_mut(n).zip(running.iter_mut()).zip(out.chunks_mut(out_row))
+    for ((row, run), out) in scores
+        .chunks_exact_mut(n)
+        .zip(running.iter_mut())
+        .zip(out.chunks_mut(out_row))
     {
         let mut lanes = [f32::NEG_INFINITY; 16];
         let chunks = row.chunks_exact(16);
@@ -142,7 +192,9 @@ fn softmax_step_body(
         }
         // A NaN score is not seen by `>`; it stays in the row, `exp` keeps it, and the sum and so
         // the output become NaN, which the mask check then sees.
-        let max = lanes.iter().fold(run.max, |a, &b| if b > a { b } else { a });
+        let max = lanes
+            .iter()
+            .fold(run.max, |a, &b| if b > a { b } else { a });
         let mut sums = [0.0_f32; 16];
         let mut chunks = row.chunks_exact_mut(16);
         for chunk in &mut chunks {
@@ -229,7 +281,10 @@ pub fn window_attention(qkv: &[f32], bias: &[f32], w: Windows) -> Vec<f32> {
             let column = h * w.head_width;
             one_head(
                 (out_tokens, tokens, w.head_width, w.head_width),
-                Mat { data: &q.data[column..], ..q },
+                Mat {
+                    data: &q.data[column..],
+                    ..q
+                },
                 Mat::rows(&local[channels + column..], 3 * channels),
                 Mat::rows(&local[2 * channels + column..], 3 * channels),
                 &mut result[column..],
@@ -237,7 +292,10 @@ pub fn window_attention(qkv: &[f32], bias: &[f32], w: Windows) -> Vec<f32> {
             );
         }
         for (t, token) in result.chunks_exact(channels).enumerate() {
-            let (y, x) = (wy * out_window + t / out_window, wx * out_window + t % out_window);
+            let (y, x) = (
+                wy * out_window + t / out_window,
+                wx * out_window + t % out_window,
+            );
             if y < out_h && x < out_w {
                 let at = ((b * out_h + y) * out_w + x) * channels;
                 // SAFETY: places of one window belong to one task.
@@ -282,7 +340,10 @@ pub fn max_pool_2x2(x: &[f32], [b, h, w, c]: [usize; 4]) -> Vec<f32> {
 /// Max that keeps a NaN, as torch's max-pool does.
 #[inline(always)]
 fn max4(v: [f32; 4]) -> f32 {
-    v.into_iter().fold(f32::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m })
+    v.into_iter().fold(
+        f32::NEG_INFINITY,
+        |m, v| if v > m || v.is_nan() { v } else { m },
+    )
 }
 
 #[cfg(test)]
@@ -294,9 +355,19 @@ mod tests {
     }
 
     /// The definition, in f64, of one query.
-    fn reference(q: &[f32], k: &[f32], v: &[f32], keys: usize, c: usize, h: usize, width: usize) -> Vec<f64> {
+    fn reference(
+        q: &[f32],
+        k: &[f32],
+        v: &[f32],
+        keys: usize,
+        c: usize,
+        h: usize,
+        width: usize,
+    ) -> Vec<f64> {
         let dot = |n: usize| -> f64 {
-            (0..width).map(|d| q[h * width + d] as f64 * k[n * c + h * width + d] as f64).sum::<f64>()
+            (0..width)
+                .map(|d| q[h * width + d] as f64 * k[n * c + h * width + d] as f64)
+                .sum::<f64>()
                 / (width as f64).sqrt()
         };
         let scores: Vec<f64> = (0..keys).map(dot).collect();
@@ -322,7 +393,14 @@ mod tests {
             .map(|(i, v)| v * (1.0 + (i / c) as f32 * 0.01))
             .collect();
         let v = wave(batch * keys * c, 0.13);
-        let sizes = Sizes { batch, heads, queries, keys, width, value_width: width };
+        let sizes = Sizes {
+            batch,
+            heads,
+            queries,
+            keys,
+            width,
+            value_width: width,
+        };
         let out = attention(
             Tokens::packed(&q, queries, c),
             Tokens::packed(&k, keys, c),
@@ -347,7 +425,14 @@ mod tests {
         let mut k = wave(keys * width, 0.2);
         k[width * 555] = f32::NAN;
         let v = wave(keys * width, 0.1);
-        let sizes = Sizes { batch: 1, heads: 1, queries, keys, width, value_width: width };
+        let sizes = Sizes {
+            batch: 1,
+            heads: 1,
+            queries,
+            keys,
+            width,
+            value_width: width,
+        };
         let out = attention(
             Tokens::packed(&q, queries, width),
             Tokens::packed(&k, keys, width),

@@ -90,12 +90,22 @@ fn gather(
             let at = i * rows * ow + j;
             fill(at / (oh * ow), at / ow % oh, at % ow, patch);
         }
+        sgemm(
+            (m, k, n),
+            1.0,
+            Mat::rows(&patches, k),
+            Mat::rows(layer.weight, n),
+            0.0,
+            chunk,
+            n,
+        );
         if let Some(bias) = layer.bias {
             for row in chunk.chunks_exact_mut(n) {
-                row.copy_from_slice(bias);
+                for (o, b) in row.iter_mut().zip(bias) {
+                    *o += b;
+                }
             }
         }
-        sgemm((m, k, n), 1.0, Mat::rows(&patches, k), Mat::rows(layer.weight, n), 1.0, chunk, n);
     });
     out
 }
@@ -122,7 +132,11 @@ pub fn spread_2x(
 
 /// Depthwise convolution; `weight [kernel * kernel, C]` in (ky, kx) order, `bias [C]`.
 pub fn depthwise(x: &[f32], size: Size, window: Window, weight: &[f32], bias: &[f32]) -> Vec<f32> {
-    let (oh, ow, c) = (window.output(size.height), window.output(size.width), size.channels);
+    let (oh, ow, c) = (
+        window.output(size.height),
+        window.output(size.width),
+        size.channels,
+    );
     let mut out = vec![0.0; size.batch * oh * ow * c];
     for_each_chunk(&mut out, ow * c, |row, chunk| {
         depthwise_row(x, size, window, weight, bias, row, chunk);
@@ -207,12 +221,30 @@ mod tests {
 
     #[test]
     fn dense_planar_and_depthwise_follow_the_definition() {
-        let size = Size { batch: 1, height: 11, width: 17, channels: 3 };
-        let window = Window { kernel: 7, stride: 4, padding: 3 };
+        let size = Size {
+            batch: 1,
+            height: 11,
+            width: 17,
+            channels: 3,
+        };
+        let window = Window {
+            kernel: 7,
+            stride: 4,
+            padding: 3,
+        };
         let n = 5;
         let x = wave(11 * 17 * 3, 0.37);
         let weight = wave(49 * 3 * n, 0.11);
-        let out = conv2d(&x, size, window, Layer { weight: &weight, bias: None, outputs: n });
+        let out = conv2d(
+            &x,
+            size,
+            window,
+            Layer {
+                weight: &weight,
+                bias: None,
+                outputs: n,
+            },
+        );
         let (oh, ow) = (window.output(11), window.output(17));
         assert_eq!((oh, ow), (3, 5));
         // The same picture and weights, planes first.
@@ -228,7 +260,11 @@ mod tests {
                 }
             }
         }
-        let layer = Layer { weight: &weight_planar, bias: None, outputs: n };
+        let layer = Layer {
+            weight: &weight_planar,
+            bias: None,
+            outputs: n,
+        };
         let out_planar = conv2d_planar(&planar, size, window, layer);
         for at in [[0, 0, 0], [2, 4, 4], [1, 3, 2]] {
             let e = exact(&x, size, window, &weight, n, at);
@@ -237,7 +273,11 @@ mod tests {
             assert!((out_planar[i] as f64 - e).abs() < 1e-4, "{at:?}");
         }
         // Depthwise equals a dense kernel that is zero off its diagonal.
-        let window = Window { kernel: 3, stride: 1, padding: 1 };
+        let window = Window {
+            kernel: 3,
+            stride: 1,
+            padding: 1,
+        };
         let thin = wave(9 * 3, 0.7);
         let mut dense = vec![0.0; 9 * 3 * 3];
         for k in 0..9 {
@@ -246,8 +286,15 @@ mod tests {
             }
         }
         let bias = [0.5, -0.5, 0.25];
-        let layer = Layer { weight: &dense, bias: Some(&bias), outputs: 3 };
-        let (a, b) = (depthwise(&x, size, window, &thin, &bias), conv2d(&x, size, window, layer));
+        let layer = Layer {
+            weight: &dense,
+            bias: Some(&bias),
+            outputs: 3,
+        };
+        let (a, b) = (
+            depthwise(&x, size, window, &thin, &bias),
+            conv2d(&x, size, window, layer),
+        );
         for (a, b) in a.iter().zip(&b) {
             assert!((a - b).abs() < 1e-5);
         }

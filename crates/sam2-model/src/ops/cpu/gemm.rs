@@ -20,7 +20,11 @@ impl<'a> Mat<'a> {
     }
 
     pub fn transposed(self) -> Self {
-        Self { data: self.data, row: self.col, col: self.row }
+        Self {
+            data: self.data,
+            row: self.col,
+            col: self.row,
+        }
     }
 
     fn reach(&self, rows: usize, cols: usize) -> usize {
@@ -76,13 +80,20 @@ pub struct Layer<'a> {
 
 impl Layer<'_> {
     /// `out = act(x w + b [+ residual])` for rows of `x [m, in]` on this thread.
-    fn run(&self, x: &[f32], inputs: usize, residual: Option<&[f32]>, act: Activation, out: &mut [f32]) {
+    fn run(
+        &self,
+        x: &[f32],
+        inputs: usize,
+        residual: Option<&[f32]>,
+        act: Activation,
+        out: &mut [f32],
+    ) {
         let n = self.outputs;
         let m = out.len() / n;
-        match residual {
-            Some(r) => out.copy_from_slice(r),
-            None => out.fill(0.0),
-        }
+        let (a, b) = (Mat::rows(x, inputs), Mat::rows(self.weight, n));
+        // The product alone first: started from the residual, every block of the sum would be
+        // rounded at the residual's magnitude.
+        sgemm((m, inputs, n), 1.0, a, b, 0.0, out, n);
         if let Some(bias) = self.bias {
             for row in out.chunks_exact_mut(n) {
                 for (o, b) in row.iter_mut().zip(bias) {
@@ -90,8 +101,11 @@ impl Layer<'_> {
                 }
             }
         }
-        let (a, b) = (Mat::rows(x, inputs), Mat::rows(self.weight, n));
-        sgemm((m, inputs, n), 1.0, a, b, 1.0, out, n);
+        if let Some(residual) = residual {
+            for (o, r) in out.iter_mut().zip(residual) {
+                *o += r;
+            }
+        }
         match act {
             Activation::None => {}
             Activation::Relu => simd::relu(out),
@@ -120,7 +134,13 @@ pub fn linear_residual(
         let start = i * block;
         let rows = chunk.len() / n;
         let residual = residual.map(|r| &r[start * n..(start + rows) * n]);
-        layer.run(&x[start * inputs..(start + rows) * inputs], inputs, residual, act, chunk);
+        layer.run(
+            &x[start * inputs..(start + rows) * inputs],
+            inputs,
+            residual,
+            act,
+            chunk,
+        );
     });
     out
 }
@@ -155,7 +175,9 @@ mod tests {
     use super::*;
 
     fn ramp(n: usize, scale: f32) -> Vec<f32> {
-        (0..n).map(|i| ((i * 37 % 101) as f32 - 50.0) * scale).collect()
+        (0..n)
+            .map(|i| ((i * 37 % 101) as f32 - 50.0) * scale)
+            .collect()
     }
 
     #[test]
@@ -163,10 +185,16 @@ mod tests {
         // More rows than one block, and no dimension a multiple of a kernel's tile.
         let (m, k, n) = (531, 19, 23);
         let (x, w, b) = (ramp(m * k, 0.01), ramp(k * n, 0.02), ramp(n, 0.1));
-        let layer = Layer { weight: &w, bias: Some(&b), outputs: n };
+        let layer = Layer {
+            weight: &w,
+            bias: Some(&b),
+            outputs: n,
+        };
         let out = linear(&x, k, layer, Activation::Relu);
         for (i, j) in [(0, 0), (17, 5), (300, 22), (530, 22), (512, 1)] {
-            let exact: f64 = (0..k).map(|p| x[i * k + p] as f64 * w[p * n + j] as f64).sum::<f64>()
+            let exact: f64 = (0..k)
+                .map(|p| x[i * k + p] as f64 * w[p * n + j] as f64)
+                .sum::<f64>()
                 + b[j] as f64;
             let exact = exact.max(0.0);
             // f32 products summed over 19 terms.
@@ -180,7 +208,15 @@ mod tests {
         let (m, k, n) = (3, 5, 4);
         let (a, bt) = (ramp(m * k, 0.1), ramp(n * k, 0.1));
         let mut c = vec![1.0; m * n];
-        sgemm((m, k, n), 2.0, Mat::rows(&a, k), Mat::rows(&bt, k).transposed(), 0.5, &mut c, n);
+        sgemm(
+            (m, k, n),
+            2.0,
+            Mat::rows(&a, k),
+            Mat::rows(&bt, k).transposed(),
+            0.5,
+            &mut c,
+            n,
+        );
         for i in 0..m {
             for j in 0..n {
                 let dot: f32 = (0..k).map(|p| a[i * k + p] * bt[j * k + p]).sum();

@@ -57,13 +57,19 @@ mod tests {
     #[test]
     fn rows_have_the_asked_mean_and_spread() {
         let width = 37;
-        let x: Vec<f32> = (0..width * 50).map(|i| (i as f32 * 0.37).sin() * 5.0 + 3.0).collect();
+        let x: Vec<f32> = (0..width * 50)
+            .map(|i| (i as f32 * 0.37).sin() * 5.0 + 3.0)
+            .collect();
         let (gamma, beta) = (vec![2.0; width], vec![0.5; width]);
         let out = layer_norm(&x, &gamma, &beta, 1e-6);
         for row in out.chunks(width) {
             let mean: f64 = row.iter().map(|&v| v as f64).sum::<f64>() / width as f64;
-            let var: f64 = row.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / width as f64;
-            assert!((mean - 0.5).abs() < 1e-5 && (var - 4.0).abs() < 1e-4, "{mean} {var}");
+            let var: f64 =
+                row.iter().map(|&v| (v as f64 - mean).powi(2)).sum::<f64>() / width as f64;
+            assert!(
+                (mean - 0.5).abs() < 1e-5 && (var - 4.0).abs() < 1e-4,
+                "{mean} {var}"
+            );
         }
     }
 

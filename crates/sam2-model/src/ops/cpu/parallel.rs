@@ -17,7 +17,9 @@ where
     #[cfg(not(target_family = "wasm"))]
     if out.len() > chunk_len && threads() > 1 {
         use rayon::prelude::*;
-        out.par_chunks_mut(chunk_len).enumerate().for_each(|(i, c)| work(i, c));
+        out.par_chunks_mut(chunk_len)
+            .enumerate()
+            .for_each(|(i, c)| work(i, c));
         return;
     }
     for (i, chunk) in out.chunks_mut(chunk_len).enumerate() {
@@ -40,7 +42,9 @@ pub fn for_each<F: Fn(usize) + Sync + Send>(n: usize, work: F) {
 
 /// Rows per task for `rows` rows: enough tasks to balance, large enough to amortise packing.
 pub fn row_block(rows: usize, most: usize) -> usize {
-    rows.div_ceil(threads() * 4).clamp(16, most).next_multiple_of(16)
+    rows.div_ceil(threads() * 4)
+        .clamp(16, most)
+        .next_multiple_of(16)
 }
 
 /// A pointer that tasks write disjoint places through.

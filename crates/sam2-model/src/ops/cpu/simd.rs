@@ -107,26 +107,30 @@ pub fn exp(x: f32) -> f32 {
     if x < -87.0 { 0.0 } else { y }
 }
 
-/// `erf(x)` in f32, absolute error below 4e-7: a rational minimax on [-4, 4], where f32's erf is not
-/// yet 1 (the form used by Eigen and XLA). NaN stays NaN.
+/// `erf(x)` in f32, absolute error below 1.5e-7: a polynomial below 0.93, `1 - exp(polynomial)` above,
+/// both computed and one chosen, so that loops over it vectorise. NaN stays NaN.
+///
+/// A rational approximation with one division was a third faster, but its 4e-7 came back as half of
+/// the embedding's whole error after twelve blocks.
 #[inline(always)]
 pub fn erf(x: f32) -> f32 {
-    let c = if x > 4.0 { 4.0 } else { x };
-    let c = if c < -4.0 { -4.0 } else { c };
-    let z = c * c;
-    let mut p = -2.726_142_3e-10_f32;
-    p = p * z + 2.770_681_4e-8;
-    p = p * z - 2.101_024e-6;
-    p = p * z - 5.692_506_5e-5;
-    p = p * z - 7.349_906_3e-4;
-    p = p * z - 2.954_6e-3;
-    p = p * z - 1.609_603_3e-2;
-    let mut q = -1.456_607_2e-5_f32;
-    q = q * z - 2.133_740_6e-4;
-    q = q * z - 1.682_827e-3;
-    q = q * z - 7.373_329e-3;
-    q = q * z - 1.426_474_0e-2;
-    c * p / q
+    let t = x.abs();
+    let s = x * x;
+    let mut far = -1.728_534_7e-5_f32 * t + 3.831_971_3e-4;
+    far = far * s + (-3.883_964_4e-3 * t + 2.425_462_2e-2);
+    far = far * t - 1.067_778_8e-1;
+    far = far * t - 6.348_467e-1;
+    far = far * t - 1.287_175_1e-1;
+    far = far * t - t;
+    let far = (1.0 - exp(far)).copysign(x);
+    let mut near = -5.967_617e-4_f32;
+    near = near * s + 4.991_194_2e-3;
+    near = near * s - 2.676_813_5e-2;
+    near = near * s + 1.128_199_2e-1;
+    near = near * s - 3.761_253_4e-1;
+    near = near * s + 1.283_791_7e-1;
+    let near = near * x + x;
+    if t > 0.927_734_4 { far } else { near }
 }
 
 #[inline(always)]
@@ -172,7 +176,11 @@ mod tests {
             let x = i as f32 * 1e-3;
             let exact = (x as f64).exp();
             let error = (exp(x) as f64 - exact).abs() / exact;
-            assert!(error < 2.4e-7, "exp({x}) = {}, exact {exact}, off by {error}", exp(x));
+            assert!(
+                error < 2.4e-7,
+                "exp({x}) = {}, exact {exact}, off by {error}",
+                exp(x)
+            );
         }
         assert_eq!(exp(-200.0), 0.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
@@ -181,13 +189,13 @@ mod tests {
     }
 
     #[test]
-    fn erf_is_within_4e_7() {
+    fn erf_is_within_1_5e_7() {
         for i in -4_000..=4_000 {
             let x = i as f32 * 1e-3;
             let error = (erf(x) as f64 - erf64(x as f64)).abs();
-            assert!(error < 4e-7, "erf({x}) is off by {error}");
+            assert!(error < 1.5e-7, "erf({x}) is off by {error}");
         }
-        assert!((erf(30.0) - 1.0).abs() < 4e-7 && (erf(-30.0) + 1.0).abs() < 4e-7);
+        assert!(erf(30.0) == 1.0 && erf(-30.0) == -1.0);
         assert!(erf(f32::NAN).is_nan());
     }
 
