@@ -1,6 +1,6 @@
 //! What can be typed. Each command's arguments lie beside the command.
 
-use crate::{bench, convert, devices, eval, models, segment, serve};
+use crate::{bench, convert, devices, eval, models, segment, serve, track};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use sam2::DeviceChoice;
 use std::path::PathBuf;
@@ -19,6 +19,8 @@ pub struct Cli {
 pub enum Command {
     /// Masks for points and boxes, in one picture or thousands
     Segment(segment::SegmentArgs),
+    /// Follow objects through a video
+    Track(track::TrackArgs),
     /// Turn a checkpoint into the project's own file, or back into the official layout
     Convert(convert::ConvertArgs),
     /// List, fetch, describe and verify models
@@ -88,7 +90,10 @@ pub enum ProgressArg {
 pub fn usage_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
     // The usage and the pointer to --help follow the message after an empty line.
-    let end = text.find("\n\nUsage:").or_else(|| text.find("\n\nFor more")).unwrap_or(text.len());
+    let end = text
+        .find("\n\nUsage:")
+        .or_else(|| text.find("\n\nFor more"))
+        .unwrap_or(text.len());
     let text = crate::error::one_line(text[..end].trim_start_matches("error:"));
     format!("{text} (see sam2 --help)")
 }
@@ -105,7 +110,11 @@ mod tests {
 
     #[test]
     fn a_usage_error_is_one_line() {
-        for args in [&["sam2", "segment"][..], &["sam2", "--devise", "cpu", "devices"], &["sam2"]] {
+        for args in [
+            &["sam2", "segment"][..],
+            &["sam2", "--devise", "cpu", "devices"],
+            &["sam2"],
+        ] {
             let error = Cli::try_parse_from(args).unwrap_err();
             let line = usage_line(&error);
             assert_eq!(line.lines().count(), 1, "{line}");

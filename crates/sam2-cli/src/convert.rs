@@ -76,14 +76,22 @@ pub fn run(args: &ConvertArgs, session: &Session) -> Result<(), CliError> {
     let config = checkpoint.require_config().map_err(failed)?.clone();
     let shapes = expected_tensors(&config);
     checkpoint.check_against(&shapes).map_err(failed)?;
-    let work = Work { checkpoint, config, shapes, precision: args.precision.into(), file };
+    let work = Work {
+        checkpoint,
+        config,
+        shapes,
+        precision: args.precision.into(),
+        file,
+    };
     if args.to_official {
         work.write_official(&args.output)?;
     } else {
         let metadata = work.metadata(args);
         work.write_own(&args.output, metadata, session)?;
     }
-    let bytes = std::fs::metadata(&args.output).map_err(CliError::io(&args.output))?.len();
+    let bytes = std::fs::metadata(&args.output)
+        .map_err(CliError::io(&args.output))?
+        .len();
     output::line(&format!(
         "{}: {} tensors, {:.1} M values, {:.1} MB",
         args.output.display(),
@@ -105,13 +113,30 @@ struct Work {
 impl Work {
     fn metadata(&self, args: &ConvertArgs) -> Metadata {
         let old = self.checkpoint.metadata();
-        let stem = || args.output.file_stem().map(|s| s.to_string_lossy().into_owned());
-        let official = || self.checkpoint.official().map(|(s, v)| format!("sam{v}_{s}"));
+        let stem = || {
+            args.output
+                .file_stem()
+                .map(|s| s.to_string_lossy().into_owned())
+        };
+        let official = || {
+            self.checkpoint
+                .official()
+                .map(|(s, v)| format!("sam{v}_{s}"))
+        };
         // The published checkpoints are under this licence; of others nothing is known.
         let licence = || self.checkpoint.official().map(|_| "Apache-2.0".to_owned());
         Metadata {
-            name: args.name.clone().or_else(|| old.name.clone()).or_else(official).or_else(stem),
-            licence: args.licence.clone().or_else(|| old.licence.clone()).or_else(licence),
+            name: args
+                .name
+                .clone()
+                .or_else(|| old.name.clone())
+                .or_else(official)
+                .or_else(stem),
+            licence: args
+                .licence
+                .clone()
+                .or_else(|| old.licence.clone())
+                .or_else(licence),
             producer: Some(format!("sam2 convert {}", env!("CARGO_PKG_VERSION"))),
             probe: None,
         }
@@ -122,19 +147,32 @@ impl Work {
         let mut file = AtomicFile::create(path)?;
         let mut out = BufWriter::new(file.file()?);
         let read = |name: &str| self.checkpoint.read_f32(name);
-        write_safetensors(&mut out, &self.shapes, read, self.precision, |done, _| bar.set(done as u64))
-            .map_err(|e| self.file.error(e.into()))?;
+        write_safetensors(&mut out, &self.shapes, read, self.precision, |done, _| {
+            bar.set(done as u64)
+        })
+        .map_err(|e| self.file.error(e.into()))?;
         drop(out);
         file.keep()
     }
 
     /// Twice: once without the probe answers, so that they are computed on the weights as stored
     /// (rounded to f16), by the same code that will load them; then with them.
-    fn write_own(&self, path: &Path, metadata: Metadata, session: &Session) -> Result<(), CliError> {
+    fn write_own(
+        &self,
+        path: &Path,
+        metadata: Metadata,
+        session: &Session,
+    ) -> Result<(), CliError> {
         let draft = self.write_once(path, &metadata)?;
         let probe = self.probe(draft.temporary(), session)?;
         drop(draft);
-        let whole = self.write_once(path, &Metadata { probe: Some(probe), ..metadata })?;
+        let whole = self.write_once(
+            path,
+            &Metadata {
+                probe: Some(probe),
+                ..metadata
+            },
+        )?;
         whole.keep()
     }
 
@@ -144,8 +182,16 @@ impl Work {
         let mut out = BufWriter::new(file.file()?);
         let read = |name: &str| self.checkpoint.read_f32(name);
         let step = |done: usize, _| bar.set(done as u64);
-        write_sam2(&mut out, &self.shapes, read, self.precision, &self.config, metadata, step)
-            .map_err(|e| self.file.error(e.into()))?;
+        write_sam2(
+            &mut out,
+            &self.shapes,
+            read,
+            self.precision,
+            &self.config,
+            metadata,
+            step,
+        )
+        .map_err(|e| self.file.error(e.into()))?;
         drop(out);
         Ok(file)
     }
@@ -154,9 +200,14 @@ impl Work {
         let file = ModelFile::File(path.to_owned());
         let cpu = session.open(DeviceChoice::Cpu)?;
         let model = session.load_checkpoint(&file, file.open()?, None, cpu)?;
-        let bad = |reason: String| CliError::BadFile { path: self.path(), reason };
+        let bad = |reason: String| CliError::BadFile {
+            path: self.path(),
+            reason,
+        };
         let answers = block_on(probe::compute(model.base(), model.runtime())).map_err(|e| {
-            bad(format!("the model's answers on the built-in picture could not be computed: {e}"))
+            bad(format!(
+                "the model's answers on the built-in picture could not be computed: {e}"
+            ))
         })?;
         serde_json::to_value(answers).map_err(|e| bad(e.to_string()))
     }

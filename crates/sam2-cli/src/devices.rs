@@ -60,19 +60,38 @@ pub fn run(args: &DevicesArgs, session: &Session) -> Result<(), CliError> {
         memory_limit_mb: machine.memory_limit.map(|bytes| bytes >> 20),
         memory_free_mb: sam2::memory::available().map(|bytes| bytes >> 20),
     };
-    let choice = |runtime: Runtime| Choice { device: runtime.kind.name(), why: runtime.why };
+    let choice = |runtime: Runtime| Choice {
+        device: runtime.kind.name(),
+        why: runtime.why,
+    };
     let (gpu, auto) = match session.global.device {
-        DeviceArg::Cpu => {
-            (Gpu { adapter: None, state: "not looked for (--device cpu)".to_owned() }, None)
-        }
+        DeviceArg::Cpu => (
+            Gpu {
+                adapter: None,
+                state: "not looked for (--device cpu)".to_owned(),
+            },
+            None,
+        ),
         DeviceArg::Gpu => {
             let gpu = session.open(DeviceChoice::Gpu)?;
-            (Gpu { adapter: Some(gpu.adapter), state: gpu.why }, None)
+            (
+                Gpu {
+                    adapter: Some(gpu.adapter),
+                    state: gpu.why,
+                },
+                None,
+            )
         }
         DeviceArg::Auto => {
             let gpu = match session.open(DeviceChoice::Gpu) {
-                Ok(gpu) => Gpu { adapter: Some(gpu.adapter), state: gpu.why },
-                Err(error) => Gpu { adapter: None, state: error.to_string() },
+                Ok(gpu) => Gpu {
+                    adapter: Some(gpu.adapter),
+                    state: gpu.why,
+                },
+                Err(error) => Gpu {
+                    adapter: None,
+                    state: error.to_string(),
+                },
             };
             (gpu, Some(choice(session.open(DeviceChoice::Auto)?)))
         }
@@ -82,8 +101,15 @@ pub fn run(args: &DevicesArgs, session: &Session) -> Result<(), CliError> {
         return output::json(&report);
     }
     let Report { cpu, gpu, auto } = report;
-    output::line(&format!("cpu   {machine}, threads {}, {}", cpu.threads, cpu.simd))?;
-    output::line(&format!("gpu   {}: {}", gpu.adapter.as_deref().unwrap_or("none"), gpu.state))?;
+    output::line(&format!(
+        "cpu   {machine}, threads {}, {}",
+        cpu.threads, cpu.simd
+    ))?;
+    output::line(&format!(
+        "gpu   {}: {}",
+        gpu.adapter.as_deref().unwrap_or("none"),
+        gpu.state
+    ))?;
     if let Some(auto) = auto {
         output::line(&format!("auto  {}: {}", auto.device, auto.why))?;
     }

@@ -1,6 +1,7 @@
 //! The error type of the command line: one line for a person, a stable code, an exit status.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// What ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +15,10 @@ pub enum CliError {
     Prompt(String),
     /// A file or folder that cannot be read or written.
     #[error("{path}: {source}", path = .path.display())]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     /// A file whose content is not what the command reads.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile { path: PathBuf, reason: String },
@@ -44,10 +48,18 @@ pub enum CliError {
     Manifest(String),
     /// Part of the work failed; each failure was reported when it happened.
     #[error("{failed} of {total} {what} failed")]
-    Partly { what: &'static str, failed: usize, total: usize, status: u8 },
+    Partly {
+        what: &'static str,
+        failed: usize,
+        total: usize,
+        status: u8,
+    },
     /// Whoever read standard output has gone: there is nobody left to tell.
     #[error("standard output was closed")]
     Closed,
+    /// A bug.
+    #[error("internal error: {0}; please report it")]
+    Internal(String),
     /// Figures that are not those they must be.
     #[error("{0}")]
     Verify(String),
@@ -58,6 +70,15 @@ impl CliError {
     pub fn io(path: impl AsRef<Path>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.as_ref().to_owned();
         move |source| Self::Io { path, source }
+    }
+
+    /// The error for a panic that was caught.
+    pub fn internal() -> Self {
+        let last = LAST_PANIC
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        Self::Internal(last.unwrap_or_else(|| "unknown".to_owned()))
     }
 
     /// The stable code of this error (the table in ARCHITECTURE.md).
@@ -73,6 +94,7 @@ impl CliError {
             Self::Checksum { .. } => "checksum",
             Self::Server(e) => e.code(),
             Self::Closed => "cancelled",
+            Self::Internal(_) => "internal",
         }
     }
 
@@ -100,6 +122,14 @@ impl CliError {
             _ => 1,
         }
     }
+}
+
+static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
+
+/// Keeps a panic's message for [`CliError::internal`].
+pub fn remember_panic(text: &str) {
+    tracing::debug!("panic: {}", one_line(text));
+    *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = Some(one_line(text));
 }
 
 /// Line breaks and what surrounds them become one space: an error is one line.

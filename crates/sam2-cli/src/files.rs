@@ -22,7 +22,10 @@ impl AtomicFile {
     pub fn create(path: &Path) -> Result<Self, CliError> {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let Some(name) = path.file_name() else {
-            return Err(CliError::Usage(format!("{} is no file name", path.display())));
+            return Err(CliError::Usage(format!(
+                "{} is no file name",
+                path.display()
+            )));
         };
         let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
         if let Some(folder) = folder {
@@ -36,7 +39,11 @@ impl AtomicFile {
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(true);
         let file = options.open(&temporary).map_err(CliError::io(&temporary))?;
-        Ok(Self { file: Some(file), temporary, path: path.to_owned() })
+        Ok(Self {
+            file: Some(file),
+            temporary,
+            path: path.to_owned(),
+        })
     }
 
     /// The temporary file's name, for readers that open it again before it is kept.
@@ -111,10 +118,16 @@ mod tests {
         file.file().unwrap().write_all(b"half").unwrap();
         assert!(!path.exists());
         drop(file);
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 0);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            0
+        );
         write(&path, b"whole").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            1
+        );
         assert_eq!(refuse_existing(&path, false).unwrap_err().status(), 2);
         assert!(refuse_existing(&path, true).is_ok());
     }

@@ -43,7 +43,10 @@ impl ModelFile {
                     let reason = e.to_string();
                     let reason = reason.strip_prefix(&format!("{}: ", path.display()));
                     let reason = reason.map_or_else(|| e.to_string(), str::to_owned);
-                    CliError::BadFile { path: path.clone(), reason }
+                    CliError::BadFile {
+                        path: path.clone(),
+                        reason,
+                    }
                 };
                 Arc::new(FileSource::open(path).map_err(plain)?)
             }
@@ -53,7 +56,10 @@ impl ModelFile {
 
     /// An error about this file.
     pub fn error(&self, source: sam2::Error) -> CliError {
-        CliError::Model { model: self.to_string(), source }
+        CliError::Model {
+            model: self.to_string(),
+            source,
+        }
     }
 }
 
@@ -81,12 +87,16 @@ pub fn locate(model: Option<&str>, settings: &Settings) -> Result<ModelFile, Cli
         return Ok(ModelFile::Embedded);
     }
     let path = Path::new(&asked);
-    let ending = path.extension().is_some_and(|e| ENDINGS.iter().any(|ours| e == *ours));
+    let ending = path
+        .extension()
+        .is_some_and(|e| ENDINGS.iter().any(|ours| e == *ours));
     if ending || path.components().count() > 1 || path.is_file() {
         return Ok(ModelFile::File(path.to_owned()));
     }
     let folder = models_dir(settings);
-    let listed = manifest()?.get(&asked).map(|entry| folder.join(&entry.file));
+    let listed = manifest()?
+        .get(&asked)
+        .map(|entry| folder.join(&entry.file));
     let files = ENDINGS.map(|e| folder.join(format!("{asked}.{e}")));
     if let Some(path) = files.into_iter().chain(listed).find(|p| p.is_file()) {
         return Ok(ModelFile::File(path));
@@ -104,7 +114,11 @@ pub fn models_dir(settings: &Settings) -> PathBuf {
     if let Some(folder) = &settings.models_dir {
         return folder.clone();
     }
-    let var = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let var = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     let data = var("XDG_DATA_HOME")
         .or_else(|| var("LOCALAPPDATA"))
         .or_else(|| Some(var("HOME")?.join(".local/share")));
@@ -121,16 +135,31 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("sam2.1_hiera_tiny.pt");
         std::fs::write(&file, b"x").unwrap();
-        let settings = Settings { models_dir: Some(folder.path().into()), ..Settings::default() };
+        let settings = Settings {
+            models_dir: Some(folder.path().into()),
+            ..Settings::default()
+        };
         assert_eq!(locate(None, &settings).unwrap(), ModelFile::Embedded);
-        assert_eq!(locate(Some("nano"), &settings).unwrap(), ModelFile::Embedded);
-        assert_eq!(locate(Some("tiny"), &settings).unwrap(), ModelFile::File(file.clone()));
-        let sized = Settings { model_size: Some(ModelSize::Tiny), ..settings.clone() };
+        assert_eq!(
+            locate(Some("nano"), &settings).unwrap(),
+            ModelFile::Embedded
+        );
+        assert_eq!(
+            locate(Some("tiny"), &settings).unwrap(),
+            ModelFile::File(file.clone())
+        );
+        let sized = Settings {
+            model_size: Some(ModelSize::Tiny),
+            ..settings.clone()
+        };
         assert_eq!(locate(None, &sized).unwrap(), ModelFile::File(file));
         let path = ModelFile::File("a/b.pt".into());
         assert_eq!(locate(Some("a/b.pt"), &settings).unwrap(), path);
         assert_eq!(path.name().unwrap(), "b");
         let error = locate(Some("large"), &settings).unwrap_err();
-        assert!(error.to_string().contains("sam2 models fetch large"), "{error}");
+        assert!(
+            error.to_string().contains("sam2 models fetch large"),
+            "{error}"
+        );
     }
 }

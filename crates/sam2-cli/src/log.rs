@@ -12,9 +12,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start(global: &Global, settings: &Settings) {
     let ours = |level: LevelFilter| {
         // Burn and wgpu report much that is of no use to the person at the keyboard.
-        let names = ["sam2", "sam2_cli", "sam2_server", "sam2_model", "sam2_image"];
+        let names = [
+            "sam2",
+            "sam2_cli",
+            "sam2_server",
+            "sam2_model",
+            "sam2_image",
+        ];
         let all = Targets::new().with_default(LevelFilter::ERROR);
-        names.into_iter().fold(all, |targets, name| targets.with_target(name, level))
+        names
+            .into_iter()
+            .fold(all, |targets, name| targets.with_target(name, level))
     };
     // What the settings hold where RUST_LOG is not set would let every crate speak.
     let asked = std::env::var_os("RUST_LOG").is_some_and(|v| !v.is_empty());
@@ -23,7 +31,9 @@ pub fn start(global: &Global, settings: &Settings) {
         (_, 0) if asked => settings.log.clone(),
         (_, 0) => ours(LevelFilter::INFO),
         (_, 1) => ours(LevelFilter::DEBUG),
-        _ => Targets::new().with_default(LevelFilter::DEBUG).with_target("sam2", LevelFilter::TRACE),
+        _ => Targets::new()
+            .with_default(LevelFilter::DEBUG)
+            .with_target("sam2", LevelFilter::TRACE),
     };
     let layer = tracing_subscriber::fmt::layer()
         .with_writer(|| AboveTheBar)
@@ -31,7 +41,10 @@ pub fn start(global: &Global, settings: &Settings) {
         .with_target(global.verbose > 0)
         .without_time();
     // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(layer).with(targets).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(layer)
+        .with(targets)
+        .try_init();
 }
 
 /// Standard error, with the progress bar out of the way while a line is written.

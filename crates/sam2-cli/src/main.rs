@@ -16,6 +16,7 @@ mod progress;
 mod segment;
 mod serve;
 mod session;
+mod track;
 
 use clap::Parser;
 use clap::error::ErrorKind;
@@ -30,29 +31,32 @@ fn main() -> ExitCode {
         Err(error) => return wrong_usage(&error),
     };
     // A panic is a bug, but still one line and an exit status, not a page of text.
-    std::panic::set_hook(Box::new(|info| {
-        let text = error::one_line(&info.to_string());
-        progress::suspend(|| eprintln!("sam2: internal error: {text}; please report it"));
-    }));
+    // Some are caught and worked around (a GPU driver that fails), so that the hook only remembers.
+    std::panic::set_hook(Box::new(|info| error::remember_panic(&info.to_string())));
     match std::panic::catch_unwind(|| run(&cli)) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             report(&error, cli.global.verbose > 0);
             ExitCode::from(error.status())
         }
-        Err(_) => ExitCode::from(1),
+        Err(_) => {
+            report(&CliError::internal(), false);
+            ExitCode::from(1)
+        }
     }
 }
 
 fn run(cli: &Cli) -> Result<(), CliError> {
     // Names and values that are no text cannot be settings.
-    let vars = std::env::vars_os().filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
+    let vars = std::env::vars_os();
+    let vars = vars.filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
     let settings = Settings::from_env(vars)?;
     log::start(&cli.global, &settings);
     progress::configure(&cli.global);
     let session = session::Session::new(cli.global.clone(), settings);
     match &cli.command {
         Command::Segment(args) => segment::run(args, &session),
+        Command::Track(args) => track::run(args, &session),
         Command::Convert(args) => convert::run(args, &session),
         Command::Models(command) => models::run(command, &session),
         Command::Devices(args) => devices::run(args, &session),
@@ -77,7 +81,8 @@ fn wrong_usage(error: &clap::Error) -> ExitCode {
 }
 
 fn report(error: &CliError, verbose: bool) {
-    if matches!(error, CliError::Closed) {
+    // Nobody reads, or the one picture's own line said it all.
+    if matches!(error, CliError::Closed | CliError::Partly { total: 1, .. }) {
         return;
     }
     eprintln!("sam2: {}", error::one_line(&error.to_string()));

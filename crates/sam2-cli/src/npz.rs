@@ -23,7 +23,11 @@ impl NpzWriter {
     pub fn create(path: &Path) -> Result<Self, CliError> {
         let mut file = AtomicFile::create(path)?;
         let handle = file.file()?.try_clone().map_err(CliError::io(path))?;
-        Ok(Self { zip: ZipWriter::new(BufWriter::new(handle)), file, path: path.to_owned() })
+        Ok(Self {
+            zip: ZipWriter::new(BufWriter::new(handle)),
+            file,
+            path: path.to_owned(),
+        })
     }
 
     /// Adds an array of float32, row-major. Stored: noise of the network does not compress.
@@ -31,12 +35,20 @@ impl NpzWriter {
     /// # Errors
     /// [`CliError::Io`].
     pub fn f32(&mut self, name: &str, shape: &[usize], values: &[f32]) -> Result<(), CliError> {
-        self.begin(name, "<f4", shape, values.len() * 4, CompressionMethod::Stored)?;
+        self.begin(
+            name,
+            "<f4",
+            shape,
+            values.len() * 4,
+            CompressionMethod::Stored,
+        )?;
         let mut buffer = Vec::with_capacity(1 << 16);
         for part in values.chunks(1 << 14) {
             buffer.clear();
             buffer.extend(part.iter().flat_map(|v| v.to_le_bytes()));
-            self.zip.write_all(&buffer).map_err(CliError::io(&self.path))?;
+            self.zip
+                .write_all(&buffer)
+                .map_err(CliError::io(&self.path))?;
         }
         Ok(())
     }
@@ -54,7 +66,9 @@ impl NpzWriter {
         let bytes = shape.iter().product();
         self.begin(name, "|b1", shape, bytes, CompressionMethod::Deflated)?;
         for plane in planes {
-            self.zip.write_all(plane).map_err(CliError::io(&self.path))?;
+            self.zip
+                .write_all(plane)
+                .map_err(CliError::io(&self.path))?;
         }
         Ok(())
     }
@@ -71,8 +85,12 @@ impl NpzWriter {
         let options = SimpleFileOptions::default()
             .compression_method(method)
             .large_file(bytes as u64 > u64::from(u32::MAX) - (1 << 16));
-        self.zip.start_file(format!("{name}.npy"), options).map_err(failed)?;
-        self.zip.write_all(&header(descr, shape)).map_err(CliError::io(&self.path))
+        self.zip
+            .start_file(format!("{name}.npy"), options)
+            .map_err(failed)?;
+        self.zip
+            .write_all(&header(descr, shape))
+            .map_err(CliError::io(&self.path))
     }
 
     /// Ends the archive and gives the file its name.
@@ -91,7 +109,11 @@ impl NpzWriter {
 fn header(descr: &str, shape: &[usize]) -> Vec<u8> {
     let dims = match shape {
         [one] => format!("{one},"),
-        dims => dims.iter().map(usize::to_string).collect::<Vec<_>>().join(", "),
+        dims => dims
+            .iter()
+            .map(usize::to_string)
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     let mut dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': ({dims}), }}");
     let padding = (64 - (10 + dict.len() + 1) % 64) % 64;
@@ -137,22 +159,44 @@ pub fn read_npy(mut from: impl Read) -> Result<Array, String> {
     if !dict.contains("'fortran_order': False") {
         return Err("it is not in C order: save it with numpy.ascontiguousarray".to_owned());
     }
-    let dims = dict.split_once("'shape': (").and_then(|(_, rest)| rest.split_once(')'));
-    let dims = dims.ok_or("its header has no shape")?.0.split(',').map(str::trim);
-    let shape: Option<Vec<usize>> =
-        dims.filter(|d| !d.is_empty()).map(|d| d.parse().ok()).collect();
+    let dims = dict
+        .split_once("'shape': (")
+        .and_then(|(_, rest)| rest.split_once(')'));
+    let dims = dims
+        .ok_or("its header has no shape")?
+        .0
+        .split(',')
+        .map(str::trim);
+    let shape: Option<Vec<usize>> = dims
+        .filter(|d| !d.is_empty())
+        .map(|d| d.parse().ok())
+        .collect();
     let shape = shape.ok_or("its shape is damaged")?;
     let count = shape.iter().try_fold(1_usize, |n, d| n.checked_mul(*d));
-    let count = count.filter(|n| *n <= MOST_VALUES).ok_or("it is too large")?;
+    let count = count
+        .filter(|n| *n <= MOST_VALUES)
+        .ok_or("it is too large")?;
     let size = if wide { 8 } else { 4 };
     let mut bytes = Vec::new();
-    from.take((count * size) as u64).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    from.take((count * size) as u64)
+        .read_to_end(&mut bytes)
+        .map_err(|e| e.to_string())?;
     if bytes.len() != count * size {
         return Err("the array is cut short".to_owned());
     }
     let values = match wide {
-        false => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-        true => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        false => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f32::from_le_bytes(*b))
+            .collect(),
+        true => bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|b| f64::from_le_bytes(*b) as f32)
+            .collect(),
     };
     Ok(Array { shape, values })
 }
@@ -166,13 +210,17 @@ impl<R: Read + Seek> NpzReader<R> {
     /// # Errors
     /// What is wrong with it, in words.
     pub fn open(from: R) -> Result<Self, String> {
-        ZipArchive::new(from).map(Self).map_err(|e| format!("it is no .npz: {e}"))
+        ZipArchive::new(from)
+            .map(Self)
+            .map_err(|e| format!("it is no .npz: {e}"))
     }
 
     /// Names of the arrays.
     pub fn names(&self) -> Vec<String> {
         let names = self.0.file_names().filter_map(Result::ok);
-        names.map(|n| n.trim_end_matches(".npy").to_owned()).collect()
+        names
+            .map(|n| n.trim_end_matches(".npy").to_owned())
+            .collect()
     }
 
     /// Reads one array.
@@ -180,7 +228,10 @@ impl<R: Read + Seek> NpzReader<R> {
     /// # Errors
     /// As [`read_npy`].
     pub fn read(&mut self, name: &str) -> Result<Array, String> {
-        let entry = self.0.by_name(&format!("{name}.npy")).map_err(|e| format!("{name}: {e}"))?;
+        let entry = self
+            .0
+            .by_name(&format!("{name}.npy"))
+            .map_err(|e| format!("{name}: {e}"))?;
         read_npy(entry).map_err(|e| format!("{name}: {e}"))
     }
 }
@@ -208,7 +259,8 @@ mod tests {
         let mut npz = NpzWriter::create(&path).unwrap();
         npz.f32("low_0", &[1, 175, 200], &values).unwrap();
         let planes = [[1_u8, 0, 1], [0, 0, 1]];
-        npz.bool("mask_0", &[2, 1, 3], planes.iter().map(|p| &p[..])).unwrap();
+        npz.bool("mask_0", &[2, 1, 3], planes.iter().map(|p| &p[..]))
+            .unwrap();
         npz.finish().unwrap();
         let mut read = NpzReader::open(File::open(&path).unwrap()).unwrap();
         let mut names = read.names();
@@ -225,8 +277,16 @@ mod tests {
         let mut good = header("<f4", &[2, 2]);
         good.extend([0; 16]);
         assert_eq!(read_npy(&good[..]).unwrap().shape, [2, 2]);
-        assert!(read_npy(&good[..good.len() - 1]).unwrap_err().contains("cut short"));
-        assert!(read_npy(&header("<f4", &[usize::MAX, 2])[..]).unwrap_err().contains("too large"));
+        assert!(
+            read_npy(&good[..good.len() - 1])
+                .unwrap_err()
+                .contains("cut short")
+        );
+        assert!(
+            read_npy(&header("<f4", &[usize::MAX, 2])[..])
+                .unwrap_err()
+                .contains("too large")
+        );
         assert!(read_npy(&b"PK\x03\x04 not an array"[..]).is_err());
     }
 }

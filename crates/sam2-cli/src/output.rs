@@ -10,10 +10,12 @@ use std::io::Write;
 /// [`CliError::Closed`] where the reader has gone (`sam2 ... | head`).
 pub fn line(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(|e| match e.kind() {
-        std::io::ErrorKind::BrokenPipe => CliError::Closed,
-        _ => CliError::io("standard output")(e),
-    })
+    writeln!(out, "{text}")
+        .and_then(|()| out.flush())
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::BrokenPipe => CliError::Closed,
+            _ => CliError::io("standard output")(e),
+        })
 }
 
 /// Prints a value as one line of JSON.

@@ -54,10 +54,6 @@ impl Progress {
         self.0.set_position(position);
     }
 
-    pub fn set_total(&self, total: u64) {
-        self.0.set_length(total);
-    }
-
     pub fn message(&self, text: &str) {
         self.0.set_message(text.to_owned());
     }

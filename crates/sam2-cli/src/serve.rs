@@ -7,8 +7,10 @@ use sam2_server::{ServerConfig, serve_blocking};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
-#[command(after_help = "SAM2_HOST (127.0.0.1) and SAM2_PORT (8080) say where it listens,
-SAM2_MODELS_DIR which models it offers.")]
+#[command(
+    after_help = "SAM2_HOST (127.0.0.1) and SAM2_PORT (8080) say where it listens,
+SAM2_MODELS_DIR which models it offers."
+)]
 pub struct ServeArgs {
     /// Folder of the built page [default: web/dist here or beside the program]
     #[arg(long, value_name = "DIR")]

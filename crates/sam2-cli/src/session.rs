@@ -1,13 +1,13 @@
 //! What every command that runs the network does first: threads, device, model, one start line.
 
+use crate::CliError;
 use crate::cli::Global;
 use crate::locate::{ModelFile, locate};
 use crate::progress::Progress;
-use crate::CliError;
 use sam2::{Checkpoint, DeviceChoice, Model, ModelOptions, Runtime, block_on};
 use sam2_checkpoint::{DType, ModelConfig};
-use sam2_server::cores::Machine;
 use sam2_server::Settings;
+use sam2_server::cores::Machine;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -23,7 +23,11 @@ impl Session {
         if settings.quantize {
             tracing::warn!("SAM2_QUANTIZE=true: there are no int8 weights yet, f32 is used");
         }
-        Self { global, settings, machine: Machine::detect() }
+        Self {
+            global,
+            settings,
+            machine: Machine::detect(),
+        }
     }
 
     /// Sets the number of CPU threads and opens the device.
@@ -45,7 +49,11 @@ impl Session {
 
     /// `--threads`, else the settings, else the cores this process may use.
     pub fn threads(&self) -> usize {
-        let asked = self.global.threads.map(usize::from).or(self.settings.threads);
+        let asked = self
+            .global
+            .threads
+            .map(usize::from)
+            .or(self.settings.threads);
         asked.unwrap_or_else(|| self.machine.threads())
     }
 
@@ -61,7 +69,10 @@ impl Session {
     ///
     /// # Errors
     /// [`CliError::NoModel`], or [`CliError::Model`] with the file's name.
-    pub fn open_checkpoint(&self, model: Option<&str>) -> Result<(ModelFile, Checkpoint), CliError> {
+    pub fn open_checkpoint(
+        &self,
+        model: Option<&str>,
+    ) -> Result<(ModelFile, Checkpoint), CliError> {
         let file = locate(model, &self.settings)?;
         let checkpoint = file.open()?;
         Ok((file, checkpoint))
@@ -91,8 +102,17 @@ impl Session {
         config: Option<ModelConfig>,
         runtime: Runtime,
     ) -> Result<Model, CliError> {
-        let name = checkpoint.metadata().name.is_none().then(|| file.name()).flatten();
-        let options = ModelOptions { config, image_size: self.global.image_size, name };
+        let name = checkpoint
+            .metadata()
+            .name
+            .is_none()
+            .then(|| file.name())
+            .flatten();
+        let options = ModelOptions {
+            config,
+            image_size: self.global.image_size,
+            name,
+        };
         let bar = Progress::share("loading the model");
         let step = |what: &str, done: u64, total: u64| {
             bar.set(done * 100 / total.max(1));

@@ -1,6 +1,7 @@
 //! `sam2 bench`: how long loading, encoding and a click take, and what they need.
 
 mod flops;
+mod video;
 
 use crate::session::Session;
 use crate::{CliError, output};
@@ -19,6 +20,9 @@ pub struct BenchArgs {
     /// Runs after one warm-up; the median is reported
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub runs: u32,
+    /// Time tracking 1, 4 and 16 objects through a clip instead
+    #[arg(long)]
+    pub video: bool,
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -50,6 +54,9 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
     let start = Instant::now();
     let model = session.load(args.model.as_deref())?;
     let load_ms = ms(start);
+    if args.video {
+        return video::run(&model, args.json, session);
+    }
     let predictor = ImagePredictor::new(Arc::clone(&model));
     let picture = picture()?;
 
@@ -75,7 +82,9 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
         }
     }
     if predictor.encodes() != encoded {
-        return Err(CliError::Verify("a click ran the image encoder again".to_owned()));
+        return Err(CliError::Verify(
+            "a click ran the image encoder again".to_owned(),
+        ));
     }
 
     let report = Report {
@@ -92,12 +101,23 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
     }
     let gflop = flops::encode(model.config()) / 1e9;
     let rate = gflop / (report.encode_ms / 1e3);
-    let memory = report.peak_rss_mb.map_or_else(|| "unknown".to_owned(), |mb| format!("{mb} MB"));
+    let memory = report
+        .peak_rss_mb
+        .map_or_else(|| "unknown".to_owned(), |mb| format!("{mb} MB"));
     for (what, value) in [
         ("model", report.model.clone()),
-        ("device", format!("{}, {} threads", report.device, report.threads)),
+        (
+            "device",
+            format!("{}, {} threads", report.device, report.threads),
+        ),
         ("load", format!("{:.1} ms", report.load_ms)),
-        ("encode", format!("{:.1} ms ({gflop:.1} GFLOP, {rate:.1} GFLOP/s)", report.encode_ms)),
+        (
+            "encode",
+            format!(
+                "{:.1} ms ({gflop:.1} GFLOP, {rate:.1} GFLOP/s)",
+                report.encode_ms
+            ),
+        ),
         ("click", format!("{:.1} ms", report.decode_ms)),
         ("peak memory", memory),
     ] {

@@ -51,8 +51,14 @@ fn vertical(inside: &[bool], width: usize, height: usize) -> Vec<u32> {
     for y in (0..height).rev() {
         for x in 0..width {
             let i = y * width + x;
-            let below = if y + 1 == height { 0 } else { distance[i + width] };
-            distance[i] = distance[i].min(below + 1).min(if inside[i] { u32::MAX } else { 0 });
+            let below = if y + 1 == height {
+                0
+            } else {
+                distance[i + width]
+            };
+            distance[i] = distance[i]
+                .min(below + 1)
+                .min(if inside[i] { u32::MAX } else { 0 });
         }
     }
     distance
@@ -68,7 +74,10 @@ struct Envelope {
 
 impl Envelope {
     fn new(capacity: usize) -> Self {
-        Self { places: Vec::with_capacity(capacity), until: Vec::with_capacity(capacity) }
+        Self {
+            places: Vec::with_capacity(capacity),
+            until: Vec::with_capacity(capacity),
+        }
     }
 
     fn build(&mut self, f: &[i64]) {
@@ -80,7 +89,11 @@ impl Envelope {
                 // (x - p)^2 + f(p) = (x - q)^2 + f(q).
                 let (a, b) = (p as i64, q as i64);
                 let meet = (f[q] + b * b - f[p] - a * a).div_euclid(2 * (b - a));
-                let before = self.until.len().checked_sub(1).map_or(i64::MIN, |i| self.until[i]);
+                let before = self
+                    .until
+                    .len()
+                    .checked_sub(1)
+                    .map_or(i64::MIN, |i| self.until[i]);
                 if meet > before || self.until.is_empty() {
                     self.until.push(meet);
                     break;
@@ -108,7 +121,8 @@ mod tests {
 
     fn brute(inside: &[bool], width: usize) -> Option<(usize, usize, u64)> {
         let (w, h) = (width as i64, (inside.len() / width) as i64);
-        let out = |x: i64, y: i64| x < 0 || y < 0 || x >= w || y >= h || !inside[(y * w + x) as usize];
+        let out =
+            |x: i64, y: i64| x < 0 || y < 0 || x >= w || y >= h || !inside[(y * w + x) as usize];
         let mut best: Option<(usize, usize, u64)> = None;
         for y in 0..h {
             for x in 0..w {
@@ -116,7 +130,9 @@ mod tests {
                     continue;
                 }
                 let all = (-1..=h).flat_map(|v| (-1..=w).map(move |u| (u, v)));
-                let square = all.filter(|&(u, v)| out(u, v)).map(|(u, v)| (u - x).pow(2) + (v - y).pow(2));
+                let square = all
+                    .filter(|&(u, v)| out(u, v))
+                    .map(|(u, v)| (u - x).pow(2) + (v - y).pow(2));
                 let square = square.min().unwrap() as u64;
                 if best.is_none_or(|(_, _, most)| square > most) {
                     best = Some((x as usize, y as usize, square));
@@ -129,7 +145,13 @@ mod tests {
     #[test]
     fn it_is_the_brute_force_answer() {
         let mut state = 7_u32;
-        for (width, height, share) in [(9, 5, 80), (4, 11, 95), (1, 6, 60), (13, 13, 99), (7, 1, 70)] {
+        for (width, height, share) in [
+            (9, 5, 80),
+            (4, 11, 95),
+            (1, 6, 60),
+            (13, 13, 99),
+            (7, 1, 70),
+        ] {
             for _ in 0..30 {
                 let inside: Vec<bool> = (0..width * height)
                     .map(|_| {
@@ -137,7 +159,11 @@ mod tests {
                         (state >> 16) % 100 < share
                     })
                     .collect();
-                assert_eq!(centre(&inside, width), brute(&inside, width), "{width} {inside:?}");
+                assert_eq!(
+                    centre(&inside, width),
+                    brute(&inside, width),
+                    "{width} {inside:?}"
+                );
             }
         }
         assert_eq!(centre(&[false; 6], 3), None);

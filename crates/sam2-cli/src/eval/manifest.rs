@@ -36,7 +36,10 @@ impl Manifest {
     /// [`CliError::Io`]; [`CliError::BadFile`] where it is no manifest or leads out of the folder.
     pub fn read(data: &Path) -> Result<Self, CliError> {
         let path = data.join("manifest.json");
-        let bad = |reason: String| CliError::BadFile { path: path.clone(), reason };
+        let bad = |reason: String| CliError::BadFile {
+            path: path.clone(),
+            reason,
+        };
         let text = std::fs::read_to_string(&path).map_err(CliError::io(&path))?;
         let manifest: Self = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
         let images = manifest.images.iter().flat_map(|i| [&i.image, &i.mask]);
@@ -64,7 +67,10 @@ impl Manifest {
 
 impl ImageItem {
     fn stem(&self) -> &str {
-        Path::new(&self.image).file_stem().and_then(|s| s.to_str()).unwrap_or(&self.image)
+        Path::new(&self.image)
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .unwrap_or(&self.image)
     }
 
     fn is_davis(&self) -> bool {
@@ -106,7 +112,11 @@ mod tests {
         std::fs::write(folder.path().join("manifest.json"), json).unwrap();
         let manifest = Manifest::read(folder.path()).unwrap();
         let sources = |half| -> Vec<&str> {
-            manifest.images_of(half).into_iter().map(ImageItem::source).collect()
+            manifest
+                .images_of(half)
+                .into_iter()
+                .map(ImageItem::source)
+                .collect()
         };
         assert_eq!(sources(None), ["davis", "davis_several", "coco"]);
         assert_eq!(sources(Some(0)), ["davis", "davis_several"]);
@@ -119,6 +129,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let json = r#"{"images": [{"image": "../a.jpg", "mask": "b.png"}]}"#;
         std::fs::write(folder.path().join("manifest.json"), json).unwrap();
-        assert!(Manifest::read(folder.path()).unwrap_err().to_string().contains("leads out"));
+        assert!(
+            Manifest::read(folder.path())
+                .unwrap_err()
+                .to_string()
+                .contains("leads out")
+        );
     }
 }

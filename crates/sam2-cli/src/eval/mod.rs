@@ -4,6 +4,7 @@ mod distance;
 mod manifest;
 mod protocol;
 mod summary;
+mod video;
 
 use crate::progress::Progress;
 use crate::session::Session;
@@ -23,7 +24,9 @@ use summary::{Row, Summary};
 
 Protocol: the first click lies at the maximum of the mask's distance transform (first in row order),
 with three masks of which the one of highest predicted IoU counts; later clicks lie at the centre of
-the error, one mask, going on from the previous logits; the box is the tight one.")]
+the error, one mask, going on from the previous logits; the box is the tight one. A clip is prompted
+with the tight box on frame 0 and scored by the mean IoU of the other frames; its masks lie beside the
+frames as NNNNN.png.")]
 pub struct EvalArgs {
     /// Folder with manifest.json, pictures and masks
     #[arg(long, value_name = "DIR")]
@@ -37,6 +40,9 @@ pub struct EvalArgs {
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
+    /// Only the pictures
+    #[arg(long)]
+    pub no_video: bool,
     /// Also write one JSON line per mask
     #[arg(long, value_name = "FILE")]
     pub rows: Option<PathBuf>,
@@ -50,8 +56,11 @@ pub struct EvalArgs {
 pub fn run(args: &EvalArgs, session: &Session) -> Result<(), CliError> {
     let manifest = Manifest::read(&args.data)?;
     let items = manifest.images_of(args.half);
-    if items.is_empty() {
-        let text = format!("{} lists no pictures", args.data.join("manifest.json").display());
+    if items.is_empty() && manifest.videos.is_empty() {
+        let text = format!(
+            "{} lists nothing",
+            args.data.join("manifest.json").display()
+        );
         return Err(CliError::Usage(text));
     }
     let model = session.load(args.model.as_deref())?;
@@ -59,10 +68,17 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<(), CliError> {
     if let Some(path) = &args.rows {
         write_rows(path, &rows)?;
     }
-    let summary = Summary::new(&rows, None);
+    let video_j = match args.no_video {
+        true => None,
+        false => video::mean_j(&args.data, &manifest.videos, &model)?,
+    };
+    let summary = Summary::new(&rows, video_j);
     match args.json {
         true => output::json(&summary),
-        false => summary.table().iter().try_for_each(|line| output::line(line)),
+        false => summary
+            .table()
+            .iter()
+            .try_for_each(|line| output::line(line)),
     }
 }
 
@@ -91,7 +107,10 @@ fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<R
                 size.width,
                 size.height
             );
-            return Err(CliError::BadFile { path: data.join(&item.mask), reason });
+            return Err(CliError::BadFile {
+                path: data.join(&item.mask),
+                reason,
+            });
         }
         let scores = protocol::measure(&predictor, &embedding, &truth)?;
         rows.push(Row::new(item, &truth, scores));
@@ -102,7 +121,10 @@ fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<R
 }
 
 fn encode(path: &Path, predictor: &ImagePredictor) -> Result<ImageEmbedding, CliError> {
-    let bad = |e: sam2::image::ImageError| CliError::BadFile { path: path.into(), reason: e.to_string() };
+    let bad = |e: sam2::image::ImageError| CliError::BadFile {
+        path: path.into(),
+        reason: e.to_string(),
+    };
     let bytes = std::fs::read(path).map_err(CliError::io(path))?;
     let picture = decode(&bytes, &DecodeLimits::default()).map_err(bad)?;
     Ok(block_on(predictor.set_image(&picture))?)
@@ -110,8 +132,10 @@ fn encode(path: &Path, predictor: &ImagePredictor) -> Result<ImageEmbedding, Cli
 
 fn read_mask(path: &Path) -> Result<Mask, CliError> {
     let bytes = std::fs::read(path).map_err(CliError::io(path))?;
-    Mask::from_png(&bytes, &DecodeLimits::default())
-        .map_err(|e| CliError::BadFile { path: path.into(), reason: e.to_string() })
+    Mask::from_png(&bytes, &DecodeLimits::default()).map_err(|e| CliError::BadFile {
+        path: path.into(),
+        reason: e.to_string(),
+    })
 }
 
 fn write_rows(path: &Path, rows: &[Row]) -> Result<(), CliError> {

@@ -39,10 +39,16 @@ pub fn measure(
     };
     let score = |answer: &PredictedMask| -> Result<Score, CliError> {
         let iou = answer.mask.iou(truth).map_err(sam2::Error::from)?;
-        Ok(Score { iou, predicted: answer.iou })
+        Ok(Score {
+            iou,
+            predicted: answer.iou,
+        })
     };
 
-    let mut prompt = Prompt { multimask: true, ..Prompt::default() };
+    let mut prompt = Prompt {
+        multimask: true,
+        ..Prompt::default()
+    };
     add_click(&mut prompt, next_click(None, truth));
     let mut answer = ask(&prompt)?;
     let mut clicks = [score(&answer)?; CLICKS];
@@ -53,8 +59,14 @@ pub fn measure(
         answer = ask(&prompt)?;
         *slot = score(&answer)?;
     }
-    let answer = ask(&Prompt { bounding_box: Some(tight_box(truth)), ..Prompt::default() })?;
-    Ok(Scores { clicks, bounding_box: score(&answer)? })
+    let answer = ask(&Prompt {
+        bounding_box: Some(tight_box(truth)),
+        ..Prompt::default()
+    })?;
+    Ok(Scores {
+        clicks,
+        bounding_box: score(&answer)?,
+    })
 }
 
 /// The tight box with its last column and row included, as `mask_to_box` gives it.
@@ -77,7 +89,10 @@ fn next_click(answer: Option<&Mask>, truth: &Mask) -> Option<([f32; 2], i32)> {
     let region = |wrong: &dyn Fn(u8, u8) -> bool| {
         let bits = truth.bits().iter();
         let inside: Vec<bool> = match answer {
-            Some(answer) => bits.zip(answer.bits()).map(|(t, a)| wrong(*t, *a)).collect(),
+            Some(answer) => bits
+                .zip(answer.bits())
+                .map(|(t, a)| wrong(*t, *a))
+                .collect(),
             None => bits.map(|t| wrong(*t, 0)).collect(),
         };
         centre(&inside, truth.width())
@@ -98,7 +113,10 @@ mod tests {
     use super::*;
 
     fn mask(rows: &[&str]) -> Mask {
-        let bytes = rows.iter().flat_map(|r| r.bytes().map(|b| u8::from(b == b'#'))).collect();
+        let bytes = rows
+            .iter()
+            .flat_map(|r| r.bytes().map(|b| u8::from(b == b'#')))
+            .collect();
         Mask::from_bytes(rows[0].len(), rows.len(), bytes).unwrap()
     }
 
@@ -115,7 +133,10 @@ mod tests {
 
     #[test]
     fn the_box_includes_its_last_pixels_and_is_never_empty() {
-        assert_eq!(tight_box(&mask(&[".....", ".##..", ".###."])), [1.0, 1.0, 3.0, 2.0]);
+        assert_eq!(
+            tight_box(&mask(&[".....", ".##..", ".###."])),
+            [1.0, 1.0, 3.0, 2.0]
+        );
         assert_eq!(tight_box(&mask(&["..", ".#"])), [1.0, 1.0, 2.0, 2.0]);
     }
 }

@@ -58,9 +58,14 @@ impl Summary {
         for row in rows {
             sources.entry(row.source.clone()).or_default().push(row);
         }
-        let by_source = sources.into_iter().map(|(name, rows)| (name, means(&rows, None)));
+        let by_source = sources
+            .into_iter()
+            .map(|(name, rows)| (name, means(&rows, None)));
         let all: Vec<&Row> = rows.iter().collect();
-        Self { overall: means(&all, video_j), by_source: by_source.collect() }
+        Self {
+            overall: means(&all, video_j),
+            by_source: by_source.collect(),
+        }
     }
 
     /// Lines for people.
@@ -71,7 +76,9 @@ impl Summary {
         )];
         let overall = std::iter::once(("overall", &self.overall));
         for (name, m) in overall.chain(self.by_source.iter().map(|(n, m)| (n.as_str(), m))) {
-            let video = m.video_j.map_or_else(|| "-".to_owned(), |j| format!("{j:.3}"));
+            let video = m
+                .video_j
+                .map_or_else(|| "-".to_owned(), |j| format!("{j:.3}"));
             lines.push(format!(
                 "{name:14}{:>8.3}{:>8.3}{:>8.3}{:>8.3}{video:>8}{:>6}",
                 m.click1, m.click3, m.click5, m.bounding_box, m.n
@@ -102,15 +109,36 @@ mod tests {
     use super::*;
 
     fn row(source: &str, iou: f64) -> Row {
-        let score = |iou| Score { iou, predicted: 0.5 };
-        let clicks = [score(iou), score(0.0), score(iou / 2.0), score(0.0), score(1.0)];
-        let scores = Scores { clicks, bounding_box: score(0.25) };
-        Row { image: "a".into(), mask: "b".into(), source: source.into(), area: 0.1, scores }
+        let score = |iou| Score {
+            iou,
+            predicted: 0.5,
+        };
+        let clicks = [
+            score(iou),
+            score(0.0),
+            score(iou / 2.0),
+            score(0.0),
+            score(1.0),
+        ];
+        let scores = Scores {
+            clicks,
+            bounding_box: score(0.25),
+        };
+        Row {
+            image: "a".into(),
+            mask: "b".into(),
+            source: source.into(),
+            area: 0.1,
+            scores,
+        }
     }
 
     #[test]
     fn means_are_over_masks_and_by_source() {
-        let summary = Summary::new(&[row("coco", 0.2), row("voc", 0.4), row("voc", 0.6)], Some(0.7));
+        let summary = Summary::new(
+            &[row("coco", 0.2), row("voc", 0.4), row("voc", 0.6)],
+            Some(0.7),
+        );
         let json = serde_json::to_value(&summary).unwrap();
         let overall = serde_json::json!({
             "click1": 0.4, "click3": 0.2, "click5": 1.0, "box": 0.25, "video_j": 0.7, "n": 3

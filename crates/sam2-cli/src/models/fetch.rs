@@ -14,8 +14,10 @@ use std::time::Duration;
 use ureq::http::StatusCode;
 
 #[derive(Debug, Args)]
-#[command(after_help = "A part that came before is kept as NAME.part and continued. Where the list knows no
-hash, the one of the first download is written down beside the model and held against later ones.")]
+#[command(
+    after_help = "A part that came before is kept as NAME.part and continued. Where the list knows no
+hash, the one of the first download is written down beside the model and held against later ones."
+)]
 pub struct FetchArgs {
     /// A name out of `sam2 models list`, or an http(s) address
     #[arg(value_name = "NAME|URL")]
@@ -66,18 +68,28 @@ impl Download {
     fn from_args(args: &FetchArgs, folder: &Path) -> Result<Self, CliError> {
         if args.model.starts_with("https://") || args.model.starts_with("http://") {
             let path = args.model.split(['?', '#']).next().unwrap_or_default();
-            let name = path.rsplit('/').next().filter(|n| !n.is_empty() && !n.starts_with('.'));
+            let name = path
+                .rsplit('/')
+                .next()
+                .filter(|n| !n.is_empty() && !n.starts_with('.'));
             let Some(name) = name.filter(|_| path.matches('/').count() > 2) else {
                 return Err(CliError::Usage(format!("{} names no file", args.model)));
             };
             let (url, path) = (args.model.clone(), folder.join(name));
-            return Ok(Self { url, path, sha256: args.sha256.clone(), size: None });
+            return Ok(Self {
+                url,
+                path,
+                sha256: args.sha256.clone(),
+                size: None,
+            });
         }
         let manifest = manifest()?;
         // By its name, or by its file's.
         let stem = |file: &str| file.rsplit_once('.').map(|(stem, _)| stem == args.model);
         let mut models = manifest.models.iter();
-        let entry = models.find(|m| m.name == args.model || stem(&m.file) == Some(true)).cloned();
+        let entry = models
+            .find(|m| m.name == args.model || stem(&m.file) == Some(true))
+            .cloned();
         let Some(entry) = entry else {
             let names: Vec<&str> = manifest.names().collect();
             return Err(CliError::NoModel(format!(
@@ -87,14 +99,25 @@ impl Download {
             )));
         };
         let Some(url) = entry.url else {
-            return Err(CliError::Usage(format!("{} is built in: there is nothing to fetch", entry.name)));
+            return Err(CliError::Usage(format!(
+                "{} is built in: there is nothing to fetch",
+                entry.name
+            )));
         };
         let sha256 = args.sha256.clone().or(entry.sha256);
-        Ok(Self { url, path: folder.join(&entry.file), sha256, size: entry.size })
+        Ok(Self {
+            url,
+            path: folder.join(&entry.file),
+            sha256,
+            size: entry.size,
+        })
     }
 
     fn failed(&self, reason: impl std::fmt::Display) -> CliError {
-        CliError::Fetch { url: self.url.clone(), reason: reason.to_string() }
+        CliError::Fetch {
+            url: self.url.clone(),
+            reason: reason.to_string(),
+        }
     }
 
     /// Brings `part` to its full length, from where it ends now.
@@ -133,10 +156,20 @@ impl Download {
             return Err(self.failed("it is larger than any model"));
         }
         let mut options = OpenOptions::new();
-        options.create(true).append(start > 0).write(true).truncate(start == 0);
+        options
+            .create(true)
+            .append(start > 0)
+            .write(true)
+            .truncate(start == 0);
         let mut file = options.open(part).map_err(CliError::io(part))?;
         let bar = Progress::bytes(total.unwrap_or(0), "downloading");
-        let done = self.copy(response.into_body().into_reader(), &mut file, part, start, &bar)?;
+        let done = self.copy(
+            response.into_body().into_reader(),
+            &mut file,
+            part,
+            start,
+            &bar,
+        )?;
         match total {
             Some(total) if done != total => Err(self.failed(format!(
                 "{done} of {total} bytes arrived; run it again to go on from there"
@@ -182,7 +215,10 @@ impl Download {
             (Some(promised), _) => (promised, "promised".to_owned()),
             (None, Some(pinned)) => (pinned, format!("of the first download ({})", pin.display())),
             (None, None) => {
-                let name = self.path.file_name().map(|n| n.to_string_lossy().into_owned());
+                let name = self
+                    .path
+                    .file_name()
+                    .map(|n| n.to_string_lossy().into_owned());
                 let line = format!("{hash}  {}\n", name.unwrap_or_default());
                 return crate::files::write(&pin, line.as_bytes());
             }
@@ -219,7 +255,11 @@ fn hash_file(path: &Path) -> Result<String, CliError> {
         done += n as u64;
         bar.set(done);
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hasher
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 fn parse_hash(text: &str) -> Result<String, String> {

@@ -55,20 +55,38 @@ pub fn run(args: &InfoArgs, session: &Session) -> Result<(), CliError> {
     let config = match (&info.config, info.image_size) {
         (Some(c), Some(size)) => {
             let trunk = &c.image_encoder.trunk;
-            format!("{size} x {size}, trunk {} {:?}, {} channels", trunk.embed_dim, trunk.stages, c.hidden_dim())
+            format!(
+                "{size} x {size}, trunk {} {:?}, {} channels",
+                trunk.embed_dim,
+                trunk.stages,
+                c.hidden_dim()
+            )
         }
         _ => "not inside: give it with --config".to_owned(),
     };
     for (what, value) in [
         ("file", info.file.clone()),
-        ("format", format!("{}, {}, {}", info.format, info.precision, mb(info.bytes))),
+        (
+            "format",
+            format!("{}, {}, {}", info.format, info.precision, mb(info.bytes)),
+        ),
         ("name", info.name.clone().unwrap_or_else(none)),
         ("published as", info.official.clone().unwrap_or_else(none)),
         ("licence", info.licence.clone().unwrap_or_else(none)),
         ("producer", info.producer.clone().unwrap_or_else(none)),
-        ("tensors", format!("{}, {:.2} M values", info.tensors, info.parameters as f64 / 1e6)),
+        (
+            "tensors",
+            format!(
+                "{}, {:.2} M values",
+                info.tensors,
+                info.parameters as f64 / 1e6
+            ),
+        ),
         ("configuration", config),
-        ("probe answers", if info.probe_answers { "inside" } else { "-" }.to_owned()),
+        (
+            "probe answers",
+            if info.probe_answers { "inside" } else { "-" }.to_owned(),
+        ),
         ("memory", info.memory_need.map_or_else(none, mb)),
     ] {
         output::line(&format!("{what:16}{value}"))?;
@@ -91,7 +109,9 @@ fn info(file: String, checkpoint: &Checkpoint) -> Info {
         name: metadata.name.clone(),
         licence: metadata.licence.clone(),
         producer: metadata.producer.clone(),
-        official: checkpoint.official().map(|(size, version)| format!("SAM {version} {size}")),
+        official: checkpoint
+            .official()
+            .map(|(size, version)| format!("SAM {version} {size}")),
         tensors: checkpoint.index().len(),
         parameters: checkpoint.num_parameters(),
         precision: precision(checkpoint),

@@ -38,7 +38,13 @@ pub fn run(args: &ListArgs, session: &Session) -> Result<(), CliError> {
         if args.json {
             output::json(&line)?;
         } else {
-            let Line { name, state, licence, description, .. } = line;
+            let Line {
+                name,
+                state,
+                licence,
+                description,
+                ..
+            } = line;
             output::line(&format!("{name:16}{state:10}{licence:20}{description}"))?;
         }
     }

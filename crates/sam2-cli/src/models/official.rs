@@ -50,7 +50,14 @@ const fn points(
     iou: &'static [f32],
     corner: &'static [&'static [f32]],
 ) -> Case {
-    Case { picture, points, labels, iou, corner, ..NOTHING }
+    Case {
+        picture,
+        points,
+        labels,
+        iou,
+        corner,
+        ..NOTHING
+    }
 }
 
 /// One object by its box, one mask, the 2 x 2 corner.
@@ -60,7 +67,13 @@ const fn boxed(
     iou: &'static [f32],
     corner: &'static [&'static [f32]],
 ) -> Case {
-    Case { picture, bounding_box: Some(corners), iou, corner, ..NOTHING }
+    Case {
+        picture,
+        bounding_box: Some(corners),
+        iou,
+        corner,
+        ..NOTHING
+    }
 }
 
 /// The tests that give each prompt alone. Batches of unequal length are left out: transformers pads
@@ -78,19 +91,65 @@ const CASES: &[Case] = &[
         ],
         ..NOTHING
     },
-    points("truck.jpg", &[[500.0, 375.0]], &[1], &[0.9364], &[
-        &[-7.0462, -13.3857, -9.6419],
-        &[-10.4565, -9.7174, -12.3528],
-        &[-7.3704, -12.4391, -10.5539],
-    ]),
-    boxed("truck.jpg", [75.0, 275.0, 1725.0, 850.0], &[0.9904], &[&[-11.1540, -18.3994], &[-12.4230, -17.4403]]),
-    boxed("truck.jpg", [425.0, 600.0, 700.0, 875.0], &[0.9689], &[&[-19.3144, -29.3947], &[-24.6341, -24.1144]]),
-    boxed("truck.jpg", [1375.0, 550.0, 1650.0, 800.0], &[0.9770], &[&[-24.2983, -37.6470], &[-31.6659, -31.0893]]),
-    boxed("truck.jpg", [1240.0, 675.0, 1400.0, 750.0], &[0.9079], &[&[-25.4313, -44.0231], &[-34.0903, -34.7447]]),
-    boxed("groceries.jpg", [450.0, 170.0, 520.0, 350.0], &[0.9739], &[&[-22.5539, -30.4633], &[-32.8940, -21.6813]]),
-    boxed("groceries.jpg", [350.0, 190.0, 450.0, 350.0], &[0.9816], &[&[-23.6637, -31.3489], &[-32.5095, -22.4442]]),
-    boxed("groceries.jpg", [500.0, 170.0, 580.0, 350.0], &[0.9838], &[&[-25.2987, -30.9999], &[-34.6243, -24.1717]]),
-    boxed("groceries.jpg", [580.0, 170.0, 640.0, 350.0], &[0.9781], &[&[-26.3150, -30.5313], &[-35.0152, -24.0271]]),
+    points(
+        "truck.jpg",
+        &[[500.0, 375.0]],
+        &[1],
+        &[0.9364],
+        &[
+            &[-7.0462, -13.3857, -9.6419],
+            &[-10.4565, -9.7174, -12.3528],
+            &[-7.3704, -12.4391, -10.5539],
+        ],
+    ),
+    boxed(
+        "truck.jpg",
+        [75.0, 275.0, 1725.0, 850.0],
+        &[0.9904],
+        &[&[-11.1540, -18.3994], &[-12.4230, -17.4403]],
+    ),
+    boxed(
+        "truck.jpg",
+        [425.0, 600.0, 700.0, 875.0],
+        &[0.9689],
+        &[&[-19.3144, -29.3947], &[-24.6341, -24.1144]],
+    ),
+    boxed(
+        "truck.jpg",
+        [1375.0, 550.0, 1650.0, 800.0],
+        &[0.9770],
+        &[&[-24.2983, -37.6470], &[-31.6659, -31.0893]],
+    ),
+    boxed(
+        "truck.jpg",
+        [1240.0, 675.0, 1400.0, 750.0],
+        &[0.9079],
+        &[&[-25.4313, -44.0231], &[-34.0903, -34.7447]],
+    ),
+    boxed(
+        "groceries.jpg",
+        [450.0, 170.0, 520.0, 350.0],
+        &[0.9739],
+        &[&[-22.5539, -30.4633], &[-32.8940, -21.6813]],
+    ),
+    boxed(
+        "groceries.jpg",
+        [350.0, 190.0, 450.0, 350.0],
+        &[0.9816],
+        &[&[-23.6637, -31.3489], &[-32.5095, -22.4442]],
+    ),
+    boxed(
+        "groceries.jpg",
+        [500.0, 170.0, 580.0, 350.0],
+        &[0.9838],
+        &[&[-25.2987, -30.9999], &[-34.6243, -24.1717]],
+    ),
+    boxed(
+        "groceries.jpg",
+        [580.0, 170.0, 640.0, 350.0],
+        &[0.9781],
+        &[&[-26.3150, -30.5313], &[-35.0152, -24.0271]],
+    ),
     Case {
         points: &[[500.0, 375.0], [1125.0, 625.0]],
         labels: &[1, 1],
@@ -129,7 +188,11 @@ pub fn hold(model: Arc<Model>, folder: &Path) -> Result<(), CliError> {
         let bytes = std::fs::read(&path).map_err(CliError::io(&path))?;
         let decoded = decode(&bytes, &DecodeLimits::default()).map_err(sam2::Error::from)?;
         let embedding = block_on(predictor.set_image(&decoded))?;
-        for (number, case) in CASES.iter().enumerate().filter(|(_, c)| c.picture == picture) {
+        for (number, case) in CASES
+            .iter()
+            .enumerate()
+            .filter(|(_, c)| c.picture == picture)
+        {
             let prompt = Prompt {
                 points: case.points.to_vec(),
                 labels: case.labels.to_vec(),
@@ -145,7 +208,11 @@ pub fn hold(model: Arc<Model>, folder: &Path) -> Result<(), CliError> {
             }
             let fine = iou <= IOU_BOUND && logit <= LOGIT_BOUND;
             beyond += usize::from(!fine);
-            let word = if fine { "as published" } else { "NOT as published" };
+            let word = if fine {
+                "as published"
+            } else {
+                "NOT as published"
+            };
             output::line(&format!(
                 "official {number:<7}{picture}: IoU off by {iou:.1e}, logits by {logit:.1e}: {word}"
             ))?;
@@ -163,14 +230,25 @@ pub fn hold(model: Arc<Model>, folder: &Path) -> Result<(), CliError> {
 
 /// Largest differences of IoU and of the corner's logits; infinite where something is missing or NaN.
 fn differences(case: &Case, masks: &[PredictedMask]) -> [f32; 2] {
-    let worst = |worst: f32, off: f32| if off > worst || off.is_nan() { off } else { worst };
+    let worst = |worst: f32, off: f32| {
+        if off > worst || off.is_nan() {
+            off
+        } else {
+            worst
+        }
+    };
     let Some(best) = masks.first().filter(|_| masks.len() == case.iou.len()) else {
         return [f32::INFINITY; 2];
     };
-    let iou = masks.iter().zip(case.iou).map(|(m, want)| (m.iou - want).abs());
+    let iou = masks
+        .iter()
+        .zip(case.iou)
+        .map(|(m, want)| (m.iou - want).abs());
     let logits = case.corner.iter().enumerate().flat_map(|(y, row)| {
         let side = best.low_res.side;
-        row.iter().enumerate().map(move |(x, want)| (y * side + x, want))
+        row.iter()
+            .enumerate()
+            .map(move |(x, want)| (y * side + x, want))
     });
     let at = |i: usize| best.low_res.logits.get(i).copied().unwrap_or(f32::NAN);
     // The predictor clamps what it hands out to ±32.
@@ -191,9 +269,19 @@ mod tests {
                 logits[y * side + x] = v.clamp(-32.0, 32.0) + add;
             }
         }
-        let low_res = LowResMask { logits: logits.into(), side };
+        let low_res = LowResMask {
+            logits: logits.into(),
+            side,
+        };
         let mask = Mask::empty(2, 2);
-        case.iou.iter().map(|iou| PredictedMask { mask: mask.clone(), iou: *iou, low_res: low_res.clone() }).collect()
+        case.iou
+            .iter()
+            .map(|iou| PredictedMask {
+                mask: mask.clone(),
+                iou: *iou,
+                low_res: low_res.clone(),
+            })
+            .collect()
     }
 
     #[test]

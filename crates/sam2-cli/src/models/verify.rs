@@ -11,9 +11,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 #[derive(Debug, Args)]
-#[command(after_help = "The published answers are those that the tests of Hugging Face transformers hold
+#[command(
+    after_help = "The published answers are those that the tests of Hugging Face transformers hold
 sam2.1-hiera-tiny against; DIR holds truck.jpg and groceries.jpg of the official repository
-(notebooks/images).")]
+(notebooks/images)."
+)]
 pub struct VerifyArgs {
     /// A model file, or the name of a model in SAM2_MODELS_DIR [default: the built-in sam2-nano]
     #[arg(value_name = "MODEL")]
@@ -36,7 +38,9 @@ pub fn run(args: &VerifyArgs, session: &Session) -> Result<(), CliError> {
     output::line(&format!("{file}"))?;
 
     let bar = Progress::bytes(checkpoint.file_size(), "checking");
-    let summed = checkpoint.verify_data_sha256(|done, _| bar.set(done)).map_err(failed)?;
+    let summed = checkpoint
+        .verify_data_sha256(|done, _| bar.set(done))
+        .map_err(failed)?;
     drop(bar);
     output::line(match summed {
         true => "checksum        as recorded in the file",
@@ -55,14 +59,20 @@ pub fn run(args: &VerifyArgs, session: &Session) -> Result<(), CliError> {
         bar.set(done as u64 + 1);
     }
     drop(bar);
-    output::line(&format!("tensors         {} of {0}, all finite", expected.len()))?;
+    output::line(&format!(
+        "tensors         {} of {0}, all finite",
+        expected.len()
+    ))?;
 
     let stored = checkpoint.probe().cloned();
     let runtime = session.open_runtime()?;
     let model = session.load_checkpoint(&file, checkpoint, None, runtime)?;
     let held = block_on(probe::hold(model.base(), model.runtime(), stored.as_ref()));
     let held = held.map_err(|reason| CliError::Verify(format!("{file}: {reason}")))?;
-    output::line(&format!("known answers   {}: {held}", model.runtime().kind.name()))?;
+    output::line(&format!(
+        "known answers   {}: {held}",
+        model.runtime().kind.name()
+    ))?;
 
     if let Some(folder) = &args.official_inputs {
         official::hold(Arc::new(model), folder)?;

@@ -54,8 +54,13 @@ pub fn list(inputs: &[PathBuf], out: Option<&Path>) -> Result<Vec<Input>, CliErr
 
 fn add(input: &Path, out: Option<&Path>, found: &mut Vec<Found>) -> Result<(), CliError> {
     if !input.is_dir() {
-        let relative = input.file_name().map_or_else(|| input.to_owned(), PathBuf::from);
-        found.push(Found { path: input.to_owned(), relative });
+        let relative = input
+            .file_name()
+            .map_or_else(|| input.to_owned(), PathBuf::from);
+        found.push(Found {
+            path: input.to_owned(),
+            relative,
+        });
         return Ok(());
     }
     let before = found.len();
@@ -94,39 +99,58 @@ fn walk(
             }
             walk(&path, &below, out, found)?;
         } else if is_picture(&path) && path.is_file() {
-            found.push(Found { path, relative: below });
+            found.push(Found {
+                path,
+                relative: below,
+            });
         }
     }
     Ok(())
 }
 
 fn is_picture(path: &Path) -> bool {
-    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let ending = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase());
     ending.is_some_and(|e| PICTURES.contains(&e.as_str()))
 }
 
 /// Gives every picture a folder of its own: its relative path without the ending; with the ending
 /// where two would share one (`a.png`, `a.jpg`); else its whole path.
 fn named(found: Vec<Found>) -> Vec<Input> {
-    let short: Vec<PathBuf> = found.iter().map(|f| f.relative.with_extension("")).collect();
+    let short: Vec<PathBuf> = found
+        .iter()
+        .map(|f| f.relative.with_extension(""))
+        .collect();
     let long: Vec<PathBuf> = found.iter().map(|f| f.relative.clone()).collect();
     let whole: Vec<PathBuf> = found.iter().map(|f| plain(&f.path)).collect();
     let count = |names: &[PathBuf]| {
         let mut counts = HashMap::new();
-        names.iter().for_each(|n| *counts.entry(n.clone()).or_insert(0_usize) += 1);
+        names
+            .iter()
+            .for_each(|n| *counts.entry(n.clone()).or_insert(0_usize) += 1);
         counts
     };
     let (shorts, longs) = (count(&short), count(&long));
-    let names = short.into_iter().zip(long).zip(whole).map(|((short, long), whole)| {
-        if shorts.get(&short) == Some(&1) {
-            short
-        } else if longs.get(&long) == Some(&1) {
-            long
-        } else {
-            whole
-        }
-    });
-    found.iter().map(|f| f.path.clone()).zip(names).map(|(path, folder)| Input { path, folder }).collect()
+    let names = short
+        .into_iter()
+        .zip(long)
+        .zip(whole)
+        .map(|((short, long), whole)| {
+            if shorts.get(&short) == Some(&1) {
+                short
+            } else if longs.get(&long) == Some(&1) {
+                long
+            } else {
+                whole
+            }
+        });
+    found
+        .iter()
+        .map(|f| f.path.clone())
+        .zip(names)
+        .map(|(path, folder)| Input { path, folder })
+        .collect()
 }
 
 /// A path as names only: nothing in it leads out of the folder it is joined to.
@@ -148,13 +172,23 @@ mod tests {
     }
 
     fn folders(inputs: &[Input]) -> Vec<String> {
-        inputs.iter().map(|i| i.folder.to_string_lossy().into_owned()).collect()
+        inputs
+            .iter()
+            .map(|i| i.folder.to_string_lossy().into_owned())
+            .collect()
     }
 
     #[test]
     fn a_folder_is_searched_whole_in_natural_order() {
         let root = tempfile::tempdir().unwrap();
-        for name in ["10.png", "9.JPG", "sub/2.webp", "notes.txt", ".hidden.png", "out/9/0_0.png"] {
+        for name in [
+            "10.png",
+            "9.JPG",
+            "sub/2.webp",
+            "notes.txt",
+            ".hidden.png",
+            "out/9/0_0.png",
+        ] {
             touch(&root.path().join(name));
         }
         let out = root.path().join("out");
@@ -167,7 +201,14 @@ mod tests {
 
     #[test]
     fn no_two_pictures_share_a_folder() {
-        let inputs = ["x/a.png", "x/a.jpg", "y/a.png", "z/b.png", "z/b.png", "../c.tar.png"];
+        let inputs = [
+            "x/a.png",
+            "x/a.jpg",
+            "y/a.png",
+            "z/b.png",
+            "z/b.png",
+            "../c.tar.png",
+        ];
         let inputs: Vec<PathBuf> = inputs.iter().map(PathBuf::from).collect();
         let names = folders(&list(&inputs, None).unwrap());
         assert_eq!(names, ["x/a.png", "a.jpg", "y/a.png", "b", "c.tar"]);

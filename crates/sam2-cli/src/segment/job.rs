@@ -35,10 +35,17 @@ impl SegmentJob {
             let text = "there is nowhere to put the masks: give --out, --npz or --json";
             return Err(CliError::Usage(text.to_owned()));
         }
-        let mask_input = args.mask_input.as_deref().map(MaskInput::read).transpose()?;
+        let mask_input = args
+            .mask_input
+            .as_deref()
+            .map(MaskInput::read)
+            .transpose()?;
         let steps = match &args.prompts {
             Some(path) => prompts::read(path)?,
-            None => vec![Step { prompt: from_flags(args, mask_input.is_some())?, refine: false }],
+            None => vec![Step {
+                prompt: from_flags(args, mask_input.is_some())?,
+                refine: false,
+            }],
         };
         if let Some(npz) = &args.npz {
             files::refuse_existing(npz, args.force)?;
@@ -52,7 +59,10 @@ impl SegmentJob {
             inputs,
             steps,
             mask_input,
-            clean_up: CleanUp { fill_holes: args.fill_holes, remove_islands: args.remove_islands },
+            clean_up: CleanUp {
+                fill_holes: args.fill_holes,
+                remove_islands: args.remove_islands,
+            },
             out: args.out.clone(),
             npz: args.npz.clone(),
             json: args.json,
@@ -64,9 +74,17 @@ impl SegmentJob {
 }
 
 fn from_flags(args: &SegmentArgs, has_mask: bool) -> Result<Prompt, CliError> {
-    let points: Result<Vec<_>, _> = args.points.iter().map(|p| prompts::parse_point(p)).collect();
+    let points: Result<Vec<_>, _> = args
+        .points
+        .iter()
+        .map(|p| prompts::parse_point(p))
+        .collect();
     let (points, labels) = points.map_err(CliError::Prompt)?.into_iter().unzip();
-    let bounding_box = args.bounding_box.as_deref().map(prompts::parse_box).transpose();
+    let bounding_box = args
+        .bounding_box
+        .as_deref()
+        .map(prompts::parse_box)
+        .transpose();
     let prompt = Prompt {
         points,
         labels,

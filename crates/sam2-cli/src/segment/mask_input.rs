@@ -25,9 +25,18 @@ impl MaskInput {
     /// # Errors
     /// [`CliError::BadFile`] with the reason, [`CliError::Io`].
     pub fn read(path: &Path) -> Result<Self, CliError> {
-        let bad = |reason: String| CliError::BadFile { path: path.to_owned(), reason };
-        let open = || File::open(path).map(BufReader::new).map_err(CliError::io(path));
-        let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let bad = |reason: String| CliError::BadFile {
+            path: path.to_owned(),
+            reason,
+        };
+        let open = || {
+            File::open(path)
+                .map(BufReader::new)
+                .map_err(CliError::io(path))
+        };
+        let ending = path
+            .extension()
+            .map(|e| e.to_string_lossy().to_ascii_lowercase());
         match ending.as_deref() {
             Some("npy") => read_npy(open()?).and_then(logits).map_err(bad),
             Some("npz") => last_answer(open()?).map_err(bad),
@@ -43,7 +52,10 @@ impl MaskInput {
     pub fn for_model(&self, side: usize) -> LowResMask {
         match self {
             Self::Logits(mask) => mask.clone(),
-            Self::Picture(mask) => LowResMask { logits: shrink(mask, side).into(), side },
+            Self::Picture(mask) => LowResMask {
+                logits: shrink(mask, side).into(),
+                side,
+            },
         }
     }
 }
@@ -51,17 +63,31 @@ impl MaskInput {
 fn logits(array: Array) -> Result<MaskInput, String> {
     let side = match array.shape[..] {
         [h, w] | [1, h, w] if h == w => h,
-        _ => return Err(format!("its shape is {:?}: it must be [h, h] or [1, h, h]", array.shape)),
+        _ => {
+            return Err(format!(
+                "its shape is {:?}: it must be [h, h] or [1, h, h]",
+                array.shape
+            ));
+        }
     };
-    Ok(MaskInput::Logits(LowResMask { logits: array.values.into(), side }))
+    Ok(MaskInput::Logits(LowResMask {
+        logits: array.values.into(),
+        side,
+    }))
 }
 
 /// The mask of highest predicted IoU of the last prompt.
 fn last_answer(file: BufReader<File>) -> Result<MaskInput, String> {
     let mut npz = NpzReader::open(file)?;
-    let numbers = npz.names().into_iter().filter_map(|n| n.strip_prefix("low_")?.parse().ok());
+    let numbers = npz
+        .names()
+        .into_iter()
+        .filter_map(|n| n.strip_prefix("low_")?.parse().ok());
     let last: usize = numbers.max().ok_or("it holds no low_0, low_1, ...")?;
-    let (low, iou) = (npz.read(&format!("low_{last}"))?, npz.read(&format!("iou_{last}"))?);
+    let (low, iou) = (
+        npz.read(&format!("low_{last}"))?,
+        npz.read(&format!("iou_{last}"))?,
+    );
     let best = (0..iou.values.len()).max_by(|a, b| iou.values[*a].total_cmp(&iou.values[*b]));
     let (&[masks, h, w], Some(best)) = (&low.shape[..], best) else {
         return Err(format!("low_{last} has the shape {:?}", low.shape));
@@ -70,7 +96,10 @@ fn last_answer(file: BufReader<File>) -> Result<MaskInput, String> {
         return Err(format!("low_{last} and iou_{last} differ in length"));
     }
     let values = low.values[best * h * w..(best + 1) * h * w].to_vec();
-    logits(Array { shape: vec![h, w], values })
+    logits(Array {
+        shape: vec![h, w],
+        values,
+    })
 }
 
 /// The share of each cell that is inside, as a logit of -10 to 10.
@@ -87,7 +116,12 @@ fn shrink(mask: &Mask, side: usize) -> Vec<f32> {
             let columns = span(j, width);
             let count: usize = rows
                 .clone()
-                .map(|y| bits[y * width + columns.start..y * width + columns.end].iter().filter(|b| **b != 0).count())
+                .map(|y| {
+                    bits[y * width + columns.start..y * width + columns.end]
+                        .iter()
+                        .filter(|b| **b != 0)
+                        .count()
+                })
                 .sum();
             let share = count as f32 / (rows.len() * columns.len()) as f32;
             logits.push((2.0 * share - 1.0) * INSIDE);
@@ -123,10 +157,17 @@ mod tests {
         npz.f32("low_10", &[2, 1, 1], &[2.0, 3.0]).unwrap();
         npz.f32("iou_10", &[2], &[0.1, 0.2]).unwrap();
         npz.finish().unwrap();
-        let MaskInput::Logits(low) = MaskInput::read(&path).unwrap() else { panic!() };
+        let MaskInput::Logits(low) = MaskInput::read(&path).unwrap() else {
+            panic!()
+        };
         assert_eq!((&low.logits[..], low.side), (&[3.0][..], 1));
         let wrong = folder.path().join("a.npy");
         std::fs::write(&wrong, b"no").unwrap();
-        assert!(MaskInput::read(&wrong).unwrap_err().to_string().contains("a.npy"));
+        assert!(
+            MaskInput::read(&wrong)
+                .unwrap_err()
+                .to_string()
+                .contains("a.npy")
+        );
     }
 }

@@ -4,8 +4,8 @@ mod inputs;
 mod job;
 mod mask_input;
 mod pipeline;
-mod prompts;
-mod sink;
+pub mod prompts;
+pub mod sink;
 
 use crate::CliError;
 use crate::session::Session;

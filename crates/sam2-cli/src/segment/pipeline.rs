@@ -58,8 +58,7 @@ pub fn run(job: SegmentJob, model: Arc<Model>) -> Result<(), CliError> {
         let reader = scope.spawn(|| read_all(&job, image_size, to_network));
         let writer = scope.spawn(move || sink.run(messages));
         segment_all(&job, &model, pictures, to_sink);
-        // A panic there was reported by the hook already.
-        let ended = |_| CliError::Usage("a thread ended early".to_owned());
+        let ended = |_| CliError::internal();
         reader.join().map_err(ended)?;
         writer.join().map_err(ended)?
     });
@@ -71,21 +70,34 @@ fn finish(tally: Tally, total: usize, start: Instant) -> Result<(), CliError> {
     let seconds = start.elapsed().as_secs_f64();
     if total > 1 {
         let rate = (tally.done + tally.failed) as f64 / seconds.max(1e-9);
-        let Tally { done, skipped, failed, .. } = tally;
+        let Tally {
+            done,
+            skipped,
+            failed,
+            ..
+        } = tally;
         tracing::info!(
             "{done} pictures done, {skipped} done before, {failed} failed, in {seconds:.1} s \
              ({rate:.2} pictures/s)"
         );
     }
     if tally.kept > 0 {
-        tracing::info!("{} files were there already and stay; --force replaces them", tally.kept);
+        tracing::info!(
+            "{} files were there already and stay; --force replaces them",
+            tally.kept
+        );
     }
     match tally.failed {
         0 => Ok(()),
         failed => {
             // A prompt that fits no picture at all is wrong usage; one that fits some is not.
             let status = if tally.refused == total { 2 } else { 1 };
-            Err(CliError::Partly { what: "pictures", failed, total, status })
+            Err(CliError::Partly {
+                what: "pictures",
+                failed,
+                total,
+                status,
+            })
         }
     }
 }
@@ -109,7 +121,11 @@ fn read_all(job: &SegmentJob, image_size: usize, to_network: SyncSender<Read>) {
 /// Whether every file of a picture is there and nothing else is asked for: a run that was cut short
 /// goes on where it stopped.
 fn is_done(job: &SegmentJob, input: &Input) -> bool {
-    let Some(out) = job.out.as_ref().filter(|_| !job.force && !job.json && job.npz.is_none()) else {
+    let Some(out) = job
+        .out
+        .as_ref()
+        .filter(|_| !job.force && !job.json && job.npz.is_none())
+    else {
         return false;
     };
     let folder = out.join(&input.folder);
@@ -125,7 +141,9 @@ fn read_one(job: &SegmentJob, input: &Input, image_size: usize) -> Result<Prepar
     // Before a byte is read: a folder, a pipe or a disk image is not read into memory.
     let metadata = std::fs::metadata(&input.path).map_err(CliError::io(&input.path))?;
     if metadata.is_dir() {
-        return Err(CliError::io(&input.path)(std::io::Error::other("it is a folder")));
+        return Err(CliError::io(&input.path)(std::io::Error::other(
+            "it is a folder",
+        )));
     }
     if metadata.len() > limits.max_bytes {
         let (bytes, max_bytes) = (metadata.len(), limits.max_bytes);
@@ -133,11 +151,19 @@ fn read_one(job: &SegmentJob, input: &Input, image_size: usize) -> Result<Prepar
     }
     let bytes = std::fs::read(&input.path).map_err(CliError::io(&input.path))?;
     let picture = decode(&bytes, &limits).map_err(Error::from)?;
-    let size = ImageSize { width: picture.width(), height: picture.height() };
+    let size = ImageSize {
+        width: picture.width(),
+        height: picture.height(),
+    };
     let values = preprocess(&picture, image_size);
     let picture = (job.overlay || job.cutout).then_some(picture);
     let read_ms = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Prepared { size, input: values, picture, read_ms })
+    Ok(Prepared {
+        size,
+        input: values,
+        picture,
+        read_ms,
+    })
 }
 
 /// Second stage. Ends early where the sink is gone.
@@ -170,12 +196,21 @@ fn segment_one(
     prepared: Prepared,
     to_sink: &SyncSender<Message>,
 ) -> Result<Message, CliError> {
-    let Prepared { size, input, picture, read_ms } = prepared;
+    let Prepared {
+        size,
+        input,
+        picture,
+        read_ms,
+    } = prepared;
     let send = |message| to_sink.send(message).map_err(|_| CliError::Closed);
     let start = Instant::now();
     let embedding = block_on(predictor.set_input(input, size))?;
     let encode_ms = start.elapsed().as_secs_f64() * 1e3;
-    send(Message::Begin { index, size, picture })?;
+    send(Message::Begin {
+        index,
+        size,
+        picture,
+    })?;
     if job.npz.is_some() {
         let features = block_on(predictor.features(&embedding))?;
         send(Message::Features(Box::new(Features(features))))?;
@@ -187,14 +222,27 @@ fn segment_one(
         let start = Instant::now();
         let takes_mask = step.refine || number == 0;
         let mask_input = previous.take().filter(|_| takes_mask);
-        let prompt = Prompt { mask_input, ..step.prompt.clone() };
+        let prompt = Prompt {
+            mask_input,
+            ..step.prompt.clone()
+        };
         let answer = block_on(predictor.predict(&embedding, &prompt, job.clean_up))?;
         decode_ms += start.elapsed().as_secs_f64() * 1e3;
         previous = answer.masks.get(answer.best()).map(|m| m.low_res.clone());
-        send(Message::Answer { prompt: number, answer })?;
+        send(Message::Answer {
+            prompt: number,
+            answer,
+        })?;
     }
     let device = predictor.model().runtime().kind.name();
-    Ok(Message::End { device, timings: Timings { read: read_ms, encode: encode_ms, decode: decode_ms } })
+    Ok(Message::End {
+        device,
+        timings: Timings {
+            read: read_ms,
+            encode: encode_ms,
+            decode: decode_ms,
+        },
+    })
 }
 
 /// A picture's failure as one line on stderr.
@@ -202,6 +250,10 @@ pub fn report(input: &Input, error: &CliError) {
     let text = crate::error::one_line(&error.to_string());
     let path = input.path.display().to_string();
     // An I/O error brings the path itself.
-    let line = if text.starts_with(&path) { text } else { format!("{path}: {text}") };
+    let line = if text.starts_with(&path) {
+        text
+    } else {
+        format!("{path}: {text}")
+    };
     progress::suspend(|| eprintln!("sam2: {line}"));
 }

@@ -41,12 +41,16 @@ pub fn read(path: &Path) -> Result<Vec<Step>, CliError> {
 }
 
 fn parse(text: &str) -> Result<Vec<Step>, String> {
-    let entries: Vec<serde_json::Value> = serde_json::from_str(text)
-        .map_err(|e| format!("it is no list of prompts in JSON: {e}"))?;
+    let entries: Vec<serde_json::Value> =
+        serde_json::from_str(text).map_err(|e| format!("it is no list of prompts in JSON: {e}"))?;
     if entries.is_empty() {
         return Err("it holds no prompt".to_owned());
     }
-    entries.into_iter().enumerate().map(|(i, e)| step(i, e).map_err(|r| format!("prompt {i}: {r}"))).collect()
+    entries
+        .into_iter()
+        .enumerate()
+        .map(|(i, e)| step(i, e).map_err(|r| format!("prompt {i}: {r}")))
+        .collect()
 }
 
 fn step(index: usize, entry: serde_json::Value) -> Result<Step, String> {
@@ -79,18 +83,27 @@ fn step(index: usize, entry: serde_json::Value) -> Result<Step, String> {
 /// What is wrong, in words.
 pub fn check(prompt: &Prompt, has_mask: bool) -> Result<(), String> {
     if prompt.points.is_empty() && prompt.bounding_box.is_none() && !has_mask {
-        return Err("nothing is pointed at: give --point, --box or --mask-input (or --prompts)".to_owned());
+        return Err(
+            "nothing is pointed at: give --point, --box or --mask-input (or --prompts)".to_owned(),
+        );
     }
     if prompt.points.len() != prompt.labels.len() {
         let (points, labels) = (prompt.points.len(), prompt.labels.len());
-        return Err(format!("{points} points have {labels} labels: give one label per point"));
+        return Err(format!(
+            "{points} points have {labels} labels: give one label per point"
+        ));
     }
-    let bad = prompt.points.iter().find(|[x, y]| !x.is_finite() || !y.is_finite());
+    let bad = prompt
+        .points
+        .iter()
+        .find(|[x, y]| !x.is_finite() || !y.is_finite());
     if let Some([x, y]) = bad {
         return Err(format!("the point {x},{y} is not finite"));
     }
     if let Some(label) = prompt.labels.iter().find(|l| !(-1..=3).contains(*l)) {
-        return Err(format!("the label {label} is unknown: 1 is foreground, 0 background"));
+        return Err(format!(
+            "the label {label} is unknown: 1 is foreground, 0 background"
+        ));
     }
     if let Some([x0, y0, x1, y1]) = prompt.bounding_box {
         if ![x0, y0, x1, y1].iter().all(|v| v.is_finite()) {
@@ -117,7 +130,13 @@ pub fn parse_point(text: &str) -> Result<([f32; 2], i32), String> {
         [x, y, label] => (x, y, label.parse().map_err(|_| wrong())?),
         _ => return Err(wrong()),
     };
-    Ok(([x.parse().map_err(|_| wrong())?, y.parse().map_err(|_| wrong())?], label))
+    Ok((
+        [
+            x.parse().map_err(|_| wrong())?,
+            y.parse().map_err(|_| wrong())?,
+        ],
+        label,
+    ))
 }
 
 /// `X0,Y0,X1,Y1`.
@@ -144,8 +163,19 @@ mod tests {
         )
         .unwrap();
         assert_eq!(steps.len(), 3);
-        let first = Prompt { points: vec![[3.0, 4.5]], labels: vec![1], multimask: true, ..Prompt::default() };
-        assert_eq!(steps[0], Step { prompt: first, refine: false });
+        let first = Prompt {
+            points: vec![[3.0, 4.5]],
+            labels: vec![1],
+            multimask: true,
+            ..Prompt::default()
+        };
+        assert_eq!(
+            steps[0],
+            Step {
+                prompt: first,
+                refine: false
+            }
+        );
         assert_eq!(steps[1].prompt.bounding_box, Some([1.0, 2.0, 3.0, 4.0]));
         assert!(!steps[1].prompt.multimask && steps[1].refine);
         assert!(steps[2].refine);
@@ -178,7 +208,10 @@ mod tests {
         }
         assert_eq!(parse_box("1,2,3,4"), Ok([1.0, 2.0, 3.0, 4.0]));
         assert!(parse_box("1,2,3").is_err() && parse_box("1,2,3,x").is_err());
-        let nan = Prompt { bounding_box: Some([f32::NAN, 0.0, 1.0, 1.0]), ..Prompt::default() };
+        let nan = Prompt {
+            bounding_box: Some([f32::NAN, 0.0, 1.0, 1.0]),
+            ..Prompt::default()
+        };
         assert!(check(&nan, false).is_err());
     }
 }

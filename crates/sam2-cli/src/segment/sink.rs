@@ -5,7 +5,7 @@ use super::pipeline::{Tally, report};
 use crate::npz::NpzWriter;
 use crate::progress::Progress;
 use crate::{CliError, files, output};
-use sam2::image::{ImageSize, OverlayStyle, RgbImage, cut_out_png, draw_overlay};
+use sam2::image::{ImageSize, OverlayStyle, RgbImage, Rle, cut_out_png, draw_overlay};
 use sam2::{Model, PredictedMask, Prediction};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,24 @@ use std::sync::mpsc::Receiver;
 
 /// From the network to the sink. A picture is `Begin`, its answers, then `End` or `Failed`.
 pub enum Message {
-    Begin { index: usize, size: ImageSize, picture: Option<RgbImage> },
+    Begin {
+        index: usize,
+        size: ImageSize,
+        picture: Option<RgbImage>,
+    },
     Features(Box<Features>),
-    Answer { prompt: usize, answer: Prediction },
-    End { device: &'static str, timings: Timings },
-    Failed { index: usize, error: CliError },
+    Answer {
+        prompt: usize,
+        answer: Prediction,
+    },
+    End {
+        device: &'static str,
+        timings: Timings,
+    },
+    Failed {
+        index: usize,
+        error: CliError,
+    },
     Skipped,
 }
 
@@ -66,10 +79,19 @@ struct LineMask {
 }
 
 #[derive(Debug, Serialize)]
-struct Segmentation {
+pub struct Segmentation {
     /// Height, width.
     size: [usize; 2],
     counts: String,
+}
+
+impl Segmentation {
+    pub fn new(rle: &Rle) -> Self {
+        Self {
+            size: rle.size(),
+            counts: rle.counts_string(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -85,7 +107,7 @@ struct FailedReason<'a> {
 }
 
 /// One colour per prompt in an overlay, told apart by most eyes (Okabe and Ito).
-const COLORS: [[u8; 3]; 7] = [
+pub const COLORS: [[u8; 3]; 7] = [
     [230, 159, 0],
     [86, 180, 233],
     [0, 158, 115],
@@ -126,7 +148,14 @@ struct Picture {
 
 impl<'a> Sink<'a> {
     pub fn new(job: &'a SegmentJob, model: &'a Model, bar: &'a Progress) -> Self {
-        Self { job, model, bar, tally: Tally::default(), picture: None, failed: None }
+        Self {
+            job,
+            model,
+            bar,
+            tally: Tally::default(),
+            picture: None,
+            failed: None,
+        }
     }
 
     /// Takes messages until the network is done.
@@ -138,7 +167,11 @@ impl<'a> Sink<'a> {
             match message {
                 Message::Skipped => self.tally.skipped += 1,
                 Message::Failed { index, error } => self.fail(index, &error)?,
-                Message::Begin { index, size, picture } => self.begin(index, size, picture)?,
+                Message::Begin {
+                    index,
+                    size,
+                    picture,
+                } => self.begin(index, size, picture)?,
                 other => {
                     let Some(mut picture) = self.picture.take() else {
                         continue;
@@ -151,7 +184,12 @@ impl<'a> Sink<'a> {
                     }
                 }
             }
-            let Tally { done, skipped, failed, .. } = self.tally;
+            let Tally {
+                done,
+                skipped,
+                failed,
+                ..
+            } = self.tally;
             self.bar.set((done + skipped + failed) as u64);
         }
         Ok(self.tally)
@@ -163,7 +201,11 @@ impl<'a> Sink<'a> {
         size: ImageSize,
         pixels: Option<RgbImage>,
     ) -> Result<(), CliError> {
-        let folder = self.job.out.as_ref().map(|out| out.join(&self.job.inputs[index].folder));
+        let folder = self
+            .job
+            .out
+            .as_ref()
+            .map(|out| out.join(&self.job.inputs[index].folder));
         let npz = match self.job.npz.as_deref().map(NpzWriter::create).transpose() {
             Ok(npz) => npz,
             Err(error) => return self.fail(index, &error),
@@ -171,7 +213,15 @@ impl<'a> Sink<'a> {
         let painted = pixels.clone().filter(|_| self.job.overlay);
         let pixels = pixels.filter(|_| self.job.cutout);
         let masks = Vec::new();
-        self.picture = Some(Picture { index, size, pixels, painted, folder, npz, masks });
+        self.picture = Some(Picture {
+            index,
+            size,
+            pixels,
+            painted,
+            folder,
+            npz,
+            masks,
+        });
         Ok(())
     }
 
@@ -193,7 +243,10 @@ impl<'a> Sink<'a> {
                 code: error.code(),
                 message: crate::error::one_line(&error.to_string()),
             };
-            output::json(&FailedLine { file: input.path.display().to_string(), error: reason })?;
+            output::json(&FailedLine {
+                file: input.path.display().to_string(),
+                error: reason,
+            })?;
         }
         Ok(())
     }
@@ -219,7 +272,11 @@ impl<'a> Sink<'a> {
                     output::json(&Line {
                         schema: 1,
                         file: self.job.inputs[picture.index].path.display().to_string(),
-                        image: LineImage { width, height, oriented: true },
+                        image: LineImage {
+                            width,
+                            height,
+                            oriented: true,
+                        },
                         device,
                         model: self.model.name(),
                         timings_ms: timings,
@@ -259,7 +316,9 @@ impl<'a> Sink<'a> {
             write_answer(npz, prompt, &answer.masks)?;
         }
         if self.job.json {
-            picture.masks.extend(answer.masks.iter().map(|m| line_mask(prompt, m)));
+            picture
+                .masks
+                .extend(answer.masks.iter().map(|m| line_mask(prompt, m)));
         }
         Ok(())
     }
@@ -285,7 +344,7 @@ fn line_mask(prompt: usize, mask: &PredictedMask) -> LineMask {
         iou: mask.iou,
         area: rle.area(),
         bbox: rle.bbox_xywh(),
-        segmentation: Segmentation { size: rle.size(), counts: rle.counts_string() },
+        segmentation: Segmentation::new(&rle),
     }
 }
 
@@ -303,12 +362,21 @@ fn write_features(
 
 /// `low_i` [M, h, w], `iou_i` [M], `mask_i` [M, H, W].
 fn write_answer(npz: &mut NpzWriter, i: usize, masks: &[PredictedMask]) -> Result<(), CliError> {
-    let Some(first) = masks.first() else { return Ok(()) };
+    let Some(first) = masks.first() else {
+        return Ok(());
+    };
     let (m, side) = (masks.len(), first.low_res.side);
-    let low: Vec<f32> = masks.iter().flat_map(|m| m.low_res.logits.iter().copied()).collect();
+    let low: Vec<f32> = masks
+        .iter()
+        .flat_map(|m| m.low_res.logits.iter().copied())
+        .collect();
     npz.f32(&format!("low_{i}"), &[m, side, side], &low)?;
     let iou: Vec<f32> = masks.iter().map(|m| m.iou).collect();
     npz.f32(&format!("iou_{i}"), &[m], &iou)?;
     let shape = [m, first.mask.height(), first.mask.width()];
-    npz.bool(&format!("mask_{i}"), &shape, masks.iter().map(|m| m.mask.bits()))
+    npz.bool(
+        &format!("mask_{i}"),
+        &shape,
+        masks.iter().map(|m| m.mask.bits()),
+    )
 }

@@ -1,0 +1,390 @@
+//! `sam2 convert`, `models`, `devices`, `bench`, `eval` and `serve` as people run them.
+
+#![allow(clippy::unwrap_used)] // helpers of tests, which fail by panicking
+
+mod common;
+
+use common::{Run, files, micro, micro_run, path, sam2, same};
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Stdio;
+use std::thread::JoinHandle;
+use tempfile::tempdir;
+
+fn convert(folder: &Path, args: &[&str]) -> Run {
+    Run::of(sam2(folder, &["convert", "-q"]).args(args))
+}
+
+#[test]
+fn a_converted_model_is_whole_and_answers_the_same() {
+    let folder = tempdir().unwrap();
+    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
+    let own = [
+        "--config",
+        &config,
+        "--name",
+        "micro",
+        "--licence",
+        "MIT",
+        "--precision",
+    ];
+    convert(
+        folder.path(),
+        &[&[&weights, "m32.safetensors"], &own[..], &["f32"]].concat(),
+    )
+    .ok();
+    convert(
+        folder.path(),
+        &[&[&weights, "m16.safetensors"], &own[..], &["f16"]].concat(),
+    )
+    .ok();
+    let size = |name: &str| fs::metadata(folder.path().join(name)).unwrap().len();
+    assert!(size("m16.safetensors") * 19 < size("m32.safetensors") * 10);
+
+    let info = Run::of(&mut sam2(
+        folder.path(),
+        &["models", "info", "m16.safetensors", "--json"],
+    ));
+    let info = &info.ok().json()[0];
+    assert_eq!(
+        (&info["name"], &info["licence"]),
+        (&"micro".into(), &"MIT".into())
+    );
+    assert_eq!(
+        (&info["parameters"], &info["image_size"]),
+        (&958_442.into(), &128.into())
+    );
+    assert_eq!(info["probe_answers"], true);
+    for name in ["m16.safetensors", "m32.safetensors"] {
+        let run = Run::of(&mut sam2(
+            folder.path(),
+            &["models", "verify", name, "--device", "cpu", "-q"],
+        ));
+        let run = run.ok();
+        assert!(
+            run.stdout.contains("as recorded") && run.stdout.contains("reproduced"),
+            "{}",
+            run.stdout
+        );
+    }
+
+    // The seed's weights fit into 16 bits: the same masks come out of all three.
+    let wide = path("images/wide.png");
+    let mut masks = Vec::new();
+    for model in [weights.as_str(), "m32.safetensors", "m16.safetensors"] {
+        let args = [
+            "segment", &wide, "--model", model, "--config", &config, "--point", "82,68",
+        ];
+        let run =
+            Run::of(sam2(folder.path(), &args).args(["--json", "--device", "cpu", "-q"])).ok();
+        masks.push(run.json()[0]["masks"].clone());
+    }
+    assert!(
+        same(&masks[0], &masks[1]) && same(&masks[0], &masks[2]),
+        "{masks:?}"
+    );
+
+    // And back: the official layout needs its configuration beside it again.
+    convert(
+        folder.path(),
+        &[
+            "m32.safetensors",
+            "plain.safetensors",
+            "--to-official",
+            "--precision",
+            "f32",
+        ],
+    )
+    .ok();
+    let args = [
+        "segment",
+        &wide,
+        "--model",
+        "plain.safetensors",
+        "--point",
+        "82,68",
+        "--json",
+    ];
+    Run::of(sam2(folder.path(), &args).args(["--device", "cpu", "-q"])).fails(1, "--config");
+    let run =
+        Run::of(sam2(folder.path(), &args).args(["--device", "cpu", "-q", "--config", &config]));
+    assert!(same(&run.ok().json()[0]["masks"], &masks[0]));
+
+    convert(folder.path(), &["m32.safetensors", "m16.safetensors"]).fails(2, "--force");
+    let names = ["m16.safetensors", "m32.safetensors", "plain.safetensors"];
+    assert_eq!(files(folder.path()), names, "no temporary file is left");
+}
+
+#[test]
+fn a_flipped_bit_is_found() {
+    let folder = tempdir().unwrap();
+    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
+    convert(
+        folder.path(),
+        &[&weights, "m.safetensors", "--config", &config],
+    )
+    .ok();
+    let file = folder.path().join("m.safetensors");
+    let mut bytes = fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let args = ["models", "verify", "m.safetensors", "--device", "cpu", "-q"];
+    Run::of(&mut sam2(folder.path(), &args)).fails(1, "checksum");
+}
+
+#[test]
+fn a_model_of_another_kind_is_refused_with_counts_and_all_of_it_with_v() {
+    let folder = tempdir().unwrap();
+    let (weights, wide) = (path("weights/seed4.safetensors"), path("images/wide.png"));
+    let nano = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/nano/sam2-nano.yaml");
+    let nano = nano.display().to_string();
+    let args = [
+        "segment", &wide, "--model", &weights, "--config", &nano, "--point", "9,9", "--json",
+    ];
+    let run = Run::of(sam2(folder.path(), &args).args(["--device", "cpu", "-q"]));
+    let run = run.fails(1, "wrongly shaped");
+    assert!(run.errors()[0].contains("seed4.safetensors") && run.errors()[0].len() < 1000);
+    let long = Run::of(sam2(folder.path(), &args).args(["--device", "cpu", "-v"]));
+    assert!(long.stderr.len() > 2 * run.stderr.len());
+}
+
+/// Serves `body` at /m.bin with ranges, cutting the first answer after `cut` bytes; gives back the
+/// Range headers it saw.
+fn serve(body: Vec<u8>, cut: usize, requests: usize) -> (String, JoinHandle<Vec<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/m.bin", listener.local_addr().unwrap());
+    let thread = std::thread::spawn(move || {
+        let mut ranges = Vec::new();
+        for number in 0..requests {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut range = String::new();
+            for line in BufReader::new(stream.try_clone().unwrap()).lines() {
+                let line = line.unwrap();
+                if line.is_empty() {
+                    break;
+                }
+                if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: ") {
+                    range = value.to_owned();
+                }
+            }
+            let start: usize = range
+                .strip_prefix("bytes=")
+                .and_then(|r| r.trim_end_matches('-').parse().ok())
+                .unwrap_or(0);
+            let rest = &body[start..];
+            let (status, extra) = match start {
+                0 => ("200 OK", String::new()),
+                _ => (
+                    "206 Partial Content",
+                    format!(
+                        "Content-Range: bytes {start}-{}/{}\r\n",
+                        body.len() - 1,
+                        body.len()
+                    ),
+                ),
+            };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
+                rest.len()
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let send = if number == 0 {
+                &rest[..cut.min(rest.len())]
+            } else {
+                rest
+            };
+            stream.write_all(send).unwrap();
+            ranges.push(range);
+        }
+        ranges
+    });
+    (url, thread)
+}
+
+#[test]
+fn a_broken_download_goes_on_and_is_held_against_its_hash() {
+    let folder = tempdir().unwrap();
+    let body: Vec<u8> = (0..300_000_u32).flat_map(|i| i.to_le_bytes()).collect();
+    let fetch = |url: &str, more: &[&str]| {
+        Run::of(sam2(folder.path(), &["models", "fetch", "-q", url]).args(more))
+    };
+    let (url, server) = serve(body.clone(), 500_000, 2);
+    fetch(&url, &[]).fails(1, "run it again");
+    let run = fetch(&url, &[]).ok();
+    assert!(run.stdout.contains("m.bin (sha256 "), "{}", run.stdout);
+    let ranges = server.join().unwrap();
+    assert_eq!(ranges[0], "");
+    assert!(
+        ranges[1].starts_with("bytes=") && ranges[1] != "bytes=0-",
+        "{}",
+        ranges[1]
+    );
+    let models = folder.path().join("no-models");
+    assert_eq!(fs::read(models.join("m.bin")).unwrap(), body);
+    assert_eq!(
+        files(&models),
+        ["m.bin", "m.bin.sha256"],
+        "the hash was pinned"
+    );
+
+    // Other bytes under the same name are refused, and nothing of them is kept.
+    let (url, server) = serve(vec![7; 1000], usize::MAX, 1);
+    fetch(&url, &["--force"]).fails(1, "not kept");
+    server.join().unwrap();
+    assert_eq!(fs::read(models.join("m.bin")).unwrap(), body);
+    let (url, server) = serve(vec![8; 1000], usize::MAX, 1);
+    fetch(&url, &["--force", "--sha256", &"0".repeat(64)]).fails(1, "promised");
+    server.join().unwrap();
+    assert_eq!(files(&models), ["m.bin", "m.bin.sha256"]);
+
+    fetch("nothing", &[]).fails(1, "the list has nano, tiny");
+    fetch("nano", &[]).fails(2, "built in");
+    fetch("tiny", &["--sha256", "12"]).fails(2, "64 hexadecimal");
+}
+
+#[test]
+fn the_list_and_the_devices_are_json_too() {
+    let folder = tempdir().unwrap();
+    let list = Run::of(&mut sam2(folder.path(), &["models", "list", "--json"])).ok();
+    let list = list.json();
+    assert_eq!(
+        (&list[0]["name"], &list[0]["state"]),
+        (&"nano".into(), &"built-in".into())
+    );
+    assert!(
+        list.iter()
+            .any(|m| m["name"] == "tiny" && m["state"] == "fetch")
+    );
+
+    let args = ["devices", "--device", "cpu", "--threads", "1", "--json"];
+    let run = Run::of(&mut sam2(folder.path(), &args)).ok();
+    let report = &run.json()[0];
+    assert_eq!(report["cpu"]["threads"], 1);
+    assert!(report["gpu"]["adapter"].is_null() && report["auto"].is_null());
+}
+
+#[test]
+fn the_bench_has_the_agreed_keys() {
+    let folder = tempdir().unwrap();
+    let run = micro_run(
+        folder.path(),
+        "bench",
+        &["--runs", "2", "--json", "--threads", "1"],
+    )
+    .ok();
+    let json = run.json()[0].clone();
+    let mut keys: Vec<&String> = json.as_object().unwrap().keys().collect();
+    keys.sort();
+    let expected = [
+        "decode_ms",
+        "device",
+        "encode_ms",
+        "load_ms",
+        "model",
+        "peak_rss_mb",
+        "threads",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(
+        (&json["threads"], &json["device"]),
+        (&1.into(), &"cpu".into())
+    );
+    for key in ["load_ms", "encode_ms", "decode_ms", "peak_rss_mb"] {
+        assert!(json[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    let run = micro_run(folder.path(), "bench", &["--runs", "1"]).ok();
+    assert!(run.stdout.contains("GFLOP/s"), "{}", run.stdout);
+}
+
+#[test]
+fn eval_measures_pictures_and_clips_by_source() {
+    let folder = tempdir().unwrap();
+    let clip = folder.path().join("clip");
+    fs::create_dir(&clip).unwrap();
+    let disc = micro().join("sessions/disc.png");
+    // Pictures are read by content, so that a PNG may be called .jpg.
+    for frame in 0..3 {
+        let from = micro().join(format!("frames/{frame:05}.png"));
+        fs::copy(from, clip.join(format!("{frame:05}.jpg"))).unwrap();
+        fs::copy(&disc, clip.join(format!("{frame:05}.png"))).unwrap();
+    }
+    let manifest = r#"{"images": [
+        {"image": "clip/00000.jpg", "mask": "clip/00000.png", "single_object": true},
+        {"image": "clip/00001.jpg", "mask": "clip/00001.png", "single_object": true}],
+        "videos": [{"dir": "clip", "frames": 3}]}"#;
+    fs::write(folder.path().join("manifest.json"), manifest).unwrap();
+    let run = micro_run(
+        folder.path(),
+        "eval",
+        &["--data", ".", "--json", "--rows", "rows"],
+    )
+    .ok();
+    let json = &run.json()[0];
+    let overall = json["overall"].as_object().unwrap();
+    for key in ["click1", "click3", "click5", "box", "video_j"] {
+        assert!(
+            (0.0..=1.0).contains(&overall[key].as_f64().unwrap()),
+            "{key}"
+        );
+    }
+    assert_eq!(overall["n"], 2);
+    assert_eq!(json["by_source"]["00000"]["n"], 1);
+    assert_eq!(
+        fs::read_to_string(folder.path().join("rows"))
+            .unwrap()
+            .lines()
+            .count(),
+        2
+    );
+    fs::remove_file(clip.join("00001.png")).unwrap();
+    micro_run(folder.path(), "eval", &["--data", "."]).fails(1, "00001.png");
+}
+
+#[test]
+fn the_page_is_served_until_a_signal_comes() {
+    let folder = tempdir().unwrap();
+    Run::of(&mut sam2(folder.path(), &["serve", "-q"])).fails(1, "index.html");
+    fs::write(
+        folder.path().join("index.html"),
+        "<!doctype html><title>page</title>",
+    )
+    .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    fs::create_dir(folder.path().join("no-models")).unwrap();
+    let args = ["serve", "--web", ".", "--port", &port];
+    Run::of(sam2(folder.path(), &args).arg("-q")).fails(1, &port);
+    drop(listener);
+    let mut command = sam2(folder.path(), &args);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut answer = String::new();
+    for _ in 0..100 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        if let Ok(mut stream) = TcpStream::connect(format!("127.0.0.1:{port}")) {
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .unwrap();
+            stream.read_to_string(&mut answer).unwrap();
+            break;
+        }
+    }
+    // SIGTERM through the shell's own kill: no unsafe code, no crate for it.
+    let kill = format!("kill -TERM {}", child.id());
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = child.wait().unwrap();
+    assert!(answer.contains("\"status\":\"ok\""), "{answer}");
+    assert!(status.success(), "{status}");
+}
