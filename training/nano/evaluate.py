@@ -89,7 +89,7 @@ def source(item: dict) -> str:
     name = Path(item["image"]).name
     if item["image"].startswith("davis"):
         return "davis" if item.get("single_object") else "davis_several"
-    return name.split("_")[0]
+    return Path(name).stem.split("_")[0] if "_" in name else "single"
 
 
 def scene_of(item: dict) -> str:

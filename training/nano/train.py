@@ -36,7 +36,7 @@ class Trainer:
         work.mkdir(parents=True, exist_ok=True)
         torch.set_num_threads(threads)
         torch.manual_seed(0)
-        self.phase, self.step, self.total, self.seconds, self.best = 0, 0, 0, 0.0, -1.0
+        self.phase, self.step, self.total, self.updates, self.seconds, self.best = 0, 0, 0, 0, 0.0, -1.0
         self.model = build(128)
         self.head = DenseHead()
         self.average: dict[str, torch.Tensor] = {}
@@ -52,13 +52,13 @@ class Trainer:
         self.head.load_state_dict(c["head"])
         self.average, self.saved_optimiser = c["average"], c["optimiser"]
         self.phase, self.step, self.total = c["phase"], c["step"], c["total"]
-        self.seconds, self.best = c["seconds"], c["best"]
+        self.updates, self.seconds, self.best = c["updates"], c["seconds"], c["best"]
 
     def save(self) -> None:
         state = {
             "model": self.model.state_dict(), "head": self.head.state_dict(), "average": self.average,
             "optimiser": self.optimiser.state_dict() if self.optimiser else None,
-            "phase": self.phase, "step": self.step, "total": self.total, "seconds": self.seconds, "best": self.best,
+            "phase": self.phase, "step": self.step, "total": self.total, "updates": self.updates, "seconds": self.seconds, "best": self.best,
         }  # fmt: skip
         part = self.work / "checkpoint.pt.part"
         torch.save(state, part)
@@ -98,7 +98,9 @@ class Trainer:
         return learns
 
     def update_average(self) -> None:
-        decay = min(0.998, (1 + self.total) / (20 + self.total))
+        # Counted in updates: early on, an average over 500 of them would still be mostly the random start.
+        self.updates += 1
+        decay = min(0.998, self.updates / (10 + self.updates))
         with torch.no_grad():
             for k, v in self.model.state_dict().items():
                 if k in self.average and v.dtype.is_floating_point:
