@@ -210,8 +210,12 @@ impl<'a> Sink<'a> {
             Ok(npz) => npz,
             Err(error) => return self.fail(index, &error),
         };
-        let painted = pixels.clone().filter(|_| self.job.overlay);
-        let pixels = pixels.filter(|_| self.job.cutout);
+        // A copy only where both are asked for: a picture may be a third of a gigabyte.
+        let (pixels, painted) = match (self.job.cutout, self.job.overlay) {
+            (true, true) => (pixels.clone(), pixels),
+            (true, false) => (pixels, None),
+            _ => (None, pixels),
+        };
         let masks = Vec::new();
         self.picture = Some(Picture {
             index,
