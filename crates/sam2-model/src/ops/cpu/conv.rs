@@ -28,23 +28,39 @@ pub struct Size {
     pub channels: usize,
 }
 
+/// Calls `visit(tap, place)` for the kernel's taps that lie on the map, for the output at (oy, ox): the
+/// tap counted row by row in the kernel, the place row by row in the map.
+#[inline(always)]
+fn for_each_tap(
+    oy: usize,
+    ox: usize,
+    size: Size,
+    window: Window,
+    mut visit: impl FnMut(usize, usize),
+) {
+    for ky in 0..window.kernel {
+        // Before the first row or column this wraps, and is as far outside as beyond the last.
+        let y = (oy * window.stride + ky).wrapping_sub(window.padding);
+        if y >= size.height {
+            continue;
+        }
+        for kx in 0..window.kernel {
+            let x = (ox * window.stride + kx).wrapping_sub(window.padding);
+            if x < size.width {
+                visit(ky * window.kernel + kx, y * size.width + x);
+            }
+        }
+    }
+}
+
 /// Dense convolution; `layer.weight` is `[kernel * kernel * C, out]`, rows in (ky, kx, c) order.
 pub fn conv2d(x: &[f32], size: Size, window: Window, layer: Layer) -> Vec<f32> {
     let c = size.channels;
     gather(size, window, layer, |b, oy, ox, patch| {
-        for ky in 0..window.kernel {
-            let y = (oy * window.stride + ky).wrapping_sub(window.padding);
-            if y >= size.height {
-                continue;
-            }
-            for kx in 0..window.kernel {
-                let x_ = (ox * window.stride + kx).wrapping_sub(window.padding);
-                if x_ < size.width {
-                    let source = &x[((b * size.height + y) * size.width + x_) * c..][..c];
-                    patch[(ky * window.kernel + kx) * c..][..c].copy_from_slice(source);
-                }
-            }
-        }
+        for_each_tap(oy, ox, size, window, |tap, place| {
+            let source = &x[(b * size.height * size.width + place) * c..][..c];
+            patch[tap * c..][..c].copy_from_slice(source);
+        });
     })
 }
 
@@ -55,18 +71,9 @@ pub fn conv2d_planar(x: &[f32], size: Size, window: Window, layer: Layer) -> Vec
     gather(size, window, layer, |b, oy, ox, patch| {
         for c in 0..size.channels {
             let source = &x[(b * size.channels + c) * plane..][..plane];
-            for ky in 0..window.kernel {
-                let y = (oy * window.stride + ky).wrapping_sub(window.padding);
-                if y >= size.height {
-                    continue;
-                }
-                for kx in 0..window.kernel {
-                    let x_ = (ox * window.stride + kx).wrapping_sub(window.padding);
-                    if x_ < size.width {
-                        patch[c * k2 + ky * window.kernel + kx] = source[y * size.width + x_];
-                    }
-                }
-            }
+            for_each_tap(oy, ox, size, window, |tap, place| {
+                patch[c * k2 + tap] = source[place];
+            });
         }
     })
 }
@@ -159,22 +166,13 @@ fn depthwise_row_body(
     let (b, oy) = (row / oh, row % oh);
     for (ox, out) in out.chunks_exact_mut(c).enumerate() {
         out.copy_from_slice(bias);
-        for ky in 0..window.kernel {
-            let y = (oy * window.stride + ky).wrapping_sub(window.padding);
-            if y >= size.height {
-                continue;
+        for_each_tap(oy, ox, size, window, |tap, place| {
+            let source = &x[(b * size.height * size.width + place) * c..][..c];
+            let weight = &weight[tap * c..][..c];
+            for ((o, s), w) in out.iter_mut().zip(source).zip(weight) {
+                *o += s * w;
             }
-            for kx in 0..window.kernel {
-                let x_ = (ox * window.stride + kx).wrapping_sub(window.padding);
-                if x_ < size.width {
-                    let source = &x[((b * size.height + y) * size.width + x_) * c..][..c];
-                    let weight = &weight[(ky * window.kernel + kx) * c..][..c];
-                    for ((o, s), w) in out.iter_mut().zip(source).zip(weight) {
-                        *o += s * w;
-                    }
-                }
-            }
-        }
+        });
     }
 }
 multiversion! {
