@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::{ModelConfig, Size, Version, detect};
 use crate::data;
+use crate::dtype::DType;
 use crate::error::{CheckpointError, shown};
 use crate::index::{TensorIndex, TensorInfo};
 use crate::metadata::{self, Metadata};
@@ -37,6 +38,19 @@ pub struct Checkpoint {
     config: Option<ModelConfig>,
     metadata: Metadata,
     sums: Sums,
+}
+
+/// Stands where a file was.
+struct Closed;
+
+impl ReadAt for Closed {
+    fn len(&self) -> u64 {
+        0
+    }
+
+    fn read_at(&self, _offset: u64, _buf: &mut [u8]) -> std::io::Result<()> {
+        Err(std::io::Error::other("the file was closed after loading"))
+    }
 }
 
 /// How the data can be verified.
@@ -107,6 +121,26 @@ impl Checkpoint {
             Container::Safetensors => Self::open_safetensors(source),
             Container::Zip => Self::open_pt(source),
         }
+    }
+
+    /// What the network computes in, and what the weights were stored as, in words.
+    pub fn precision(&self) -> &'static str {
+        let mut types = self.tensors().map(|(_, t)| t.dtype);
+        let first = types.next();
+        match first {
+            Some(one) if types.all(|other| other == one) => match one {
+                DType::F16 => "f32 (weights f16)",
+                DType::BF16 => "f32 (weights bf16)",
+                _ => "f32",
+            },
+            _ => "f32 (mixed weights)",
+        }
+    }
+
+    /// Lets go of the file: its names, shapes and metadata stay, its tensors can no longer be read.
+    /// In a page the file is held in memory, which a model that is loaded for good has better uses for.
+    pub fn close(&mut self) {
+        self.source = Arc::new(Closed);
     }
 
     fn open_safetensors(source: Arc<dyn ReadAt>) -> Result<Self, CheckpointError> {

@@ -5,7 +5,7 @@ use crate::cli::Global;
 use crate::locate::{ModelFile, locate};
 use crate::progress::Progress;
 use sam2::{Checkpoint, DeviceChoice, Model, ModelOptions, Runtime, block_on};
-use sam2_checkpoint::{DType, ModelConfig};
+use sam2_checkpoint::ModelConfig;
 use sam2_server::Settings;
 use sam2_server::cores::Machine;
 use std::path::Path;
@@ -134,7 +134,7 @@ impl Session {
             runtime.adapter,
             runtime.why,
             model.name(),
-            precision(model.checkpoint()),
+            model.checkpoint().precision(),
         );
         tracing::debug!("trust in the device: {}", model.trust());
     }
@@ -150,18 +150,4 @@ pub fn read_config(path: &Path) -> Result<ModelConfig, CliError> {
         model: path.display().to_string(),
         source: e.into(),
     })
-}
-
-/// How the weights are stored; they are computed with as float32.
-pub fn precision(checkpoint: &Checkpoint) -> &'static str {
-    let mut types = checkpoint.tensors().map(|(_, t)| t.dtype);
-    let first = types.next();
-    match first {
-        Some(one) if types.all(|other| other == one) => match one {
-            DType::F16 => "f32 (weights f16)",
-            DType::BF16 => "f32 (weights bf16)",
-            _ => "f32",
-        },
-        _ => "f32 (mixed weights)",
-    }
 }

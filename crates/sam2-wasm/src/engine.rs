@@ -6,8 +6,8 @@ use crate::prediction::Prediction;
 use sam2::checked::Fault;
 use sam2::image::RgbImage;
 use sam2::{
-    Checkpoint, CleanUp, DeviceChoice, Error, ImageEmbedding, ImagePredictor, LowResMask, Model,
-    ModelOptions, Prompt, Runtime,
+    Checkpoint, CleanUp, DeviceChoice, DeviceKind, Error, ImageEmbedding, ImagePredictor,
+    LowResMask, Model, ModelOptions, Prompt, Runtime,
 };
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -152,6 +152,7 @@ impl Engine {
             "name": model.name(),
             "image_size": model.config().image_size,
             "parameters": model.config().num_parameters(),
+            "precision": model.checkpoint().precision(),
             "trust": model.trust(),
         })
         .to_string();
@@ -305,6 +306,11 @@ async fn warm_up(
     predictor: &ImagePredictor,
     progress: &dyn Fn(&str, u64, u64),
 ) -> Result<(), Error> {
+    // Without shaders to compile there is little to gain, and a large model takes seconds to gain it.
+    let large = predictor.model().config().image_size > 512;
+    if large && predictor.model().runtime().kind == DeviceKind::Cpu {
+        return Ok(());
+    }
     progress("warming up", 0, 3);
     let blank = RgbImage::from_rgb(64, 64, vec![127; 64 * 64 * 3])?;
     let embedding = predictor.set_image(&blank).await?;

@@ -66,6 +66,9 @@ impl Model {
         }
         memory::check(&config, memory::available())?;
         let (base, runtime, trust) = place(&checkpoint, &config, runtime, progress).await?;
+        if runtime.kind == DeviceKind::Cpu {
+            checkpoint.close(); // only a device that may fail needs the file again
+        }
         let name = options
             .name
             .or_else(|| checkpoint.metadata().name.clone())
@@ -92,7 +95,7 @@ impl Model {
         &self.config
     }
 
-    /// The file the model came from.
+    /// The file the model came from; on the CPU it is closed, and its tensors are not read again.
     pub fn checkpoint(&self) -> &Checkpoint {
         &self.checkpoint
     }

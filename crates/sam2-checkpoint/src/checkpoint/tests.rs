@@ -54,6 +54,19 @@ fn safetensors_of_every_float_type() {
 }
 
 #[test]
+fn a_closed_file_keeps_its_names_and_refuses_to_be_read() {
+    let mut checkpoint = open(include_bytes!("../../fixtures/plain.safetensors")).unwrap();
+    let (key, _) = checkpoint.tensors().next().unwrap();
+    let key = key.to_owned();
+    assert!(checkpoint.read_f32(&key).is_ok());
+    assert!(checkpoint.precision().starts_with("f32"));
+    checkpoint.close();
+    let error = checkpoint.read_f32(&key).unwrap_err();
+    assert!(error.to_string().contains("closed"), "{error}");
+    assert!(checkpoint.index().shape(&key).is_some());
+}
+
+#[test]
 fn other_files_are_named_for_what_they_are() {
     for (bytes, says) in [
         (&b""[..], "an empty file"),

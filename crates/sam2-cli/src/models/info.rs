@@ -1,6 +1,6 @@
 //! `sam2 models info`.
 
-use crate::session::{Session, precision};
+use crate::session::Session;
 use crate::{CliError, output};
 use clap::Args;
 use sam2_checkpoint::{Checkpoint, Format, ModelConfig};
@@ -114,7 +114,7 @@ fn info(file: String, checkpoint: &Checkpoint) -> Info {
             .map(|(size, version)| format!("SAM {version} {size}")),
         tensors: checkpoint.index().len(),
         parameters: checkpoint.num_parameters(),
-        precision: precision(checkpoint),
+        precision: checkpoint.precision(),
         probe_answers: checkpoint.probe().is_some(),
         image_size: config.as_ref().map(|c| c.image_size),
         memory_need: config.as_ref().map(sam2::memory::need),
