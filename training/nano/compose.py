@@ -164,7 +164,8 @@ def scene(rng: np.random.Generator, bank: SpriteBank, photos, side: int) -> Scen
     aspect = rng.uniform(0.5, 1.1)
     count = int(np.clip(rng.geometric(0.3), 1, 9))
     big = 0.95 if count <= 2 else 0.75
-    sizes = side * np.exp(rng.uniform(np.log(0.22 if count < 4 else 0.12), np.log(big), count))
+    least = max(0.12, 24 / side)  # in a small picture a small object is a few cells of the stride-4 map
+    sizes = side * np.exp(rng.uniform(np.log(max(least, 0.22) if count < 4 else least), np.log(big), count))
     grounded = rng.random() < 0.5
     horizon = rng.uniform(0.2, 0.6)
     soften = rng.choice([0.0, rng.uniform(0.3, 0.9)]) * side / 256
@@ -204,6 +205,8 @@ def photograph(rng: np.random.Generator, img: np.ndarray) -> np.ndarray:
         img = img * rng.uniform(0.6, 0.95) + textures.colour(rng) / 255 * rng.uniform(0.0, 0.35)
     if rng.random() < 0.3:  # uneven light, e.g. the shade of a tree over everything
         img = img * np.clip(1 + rng.uniform(0.05, 0.3) * textures.field(rng, side, side, 3, 2), 0.3, 1.7)[..., None]
+    if rng.random() < 0.75:  # a camera exposes for what it sees
+        img = img * np.clip(rng.uniform(0.3, 0.55) / (img.mean() + 0.02), 0.6, 3)
     img = np.clip(img, 0, None) * rng.uniform(0.65, 1.35) * (1 + rng.normal(0, 0.06, 3)).astype(np.float32)
     img = np.clip(img, 0, 1) ** rng.uniform(0.7, 1.4)
     r = rng.random()

@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from sam2.modeling.position_encoding import PositionEmbeddingSine
+
 from .losses import dice
 
 
@@ -20,8 +22,10 @@ class DenseHead(nn.Module):
         super().__init__()
         self.lateral = nn.ModuleList([nn.Conv2d(channels, dim, 1) for _ in range(3)])
         self.mix = nn.Sequential(nn.GroupNorm(8, dim), nn.GELU(), nn.Conv2d(dim, dim, 3, padding=1), nn.GELU())
-        self.key = nn.Conv2d(dim, dim, 1)
-        self.query = nn.Sequential(nn.Linear(dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
+        # Twins look alike: only place tells them apart, and the maps of the FPN carry little of it.
+        self.place = PositionEmbeddingSine(dim, normalize=True, warmup_cache=False, scale=None, temperature=100)
+        self.key = nn.Conv2d(2 * dim, dim, 1)
+        self.query = nn.Sequential(nn.Linear(2 * dim, 2 * dim), nn.GELU(), nn.Linear(2 * dim, dim))
         self.bias = nn.Parameter(torch.tensor(-1.0))
 
     def forward(self, fpn: list[torch.Tensor], at: torch.Tensor) -> torch.Tensor:
@@ -31,10 +35,11 @@ class DenseHead(nn.Module):
         for conv, f in zip(self.lateral[1:], fpn[1:]):
             x = x + F.interpolate(conv(f), size=size, mode="bilinear", align_corners=False)
         x = self.mix(x)
+        x = torch.cat([x, self.place(x)], 1)
         b, c, h, w = x.shape
         picked = x.flatten(2).gather(2, at[:, None, :].expand(b, c, -1))
         q = self.query(picked.transpose(1, 2))
-        logits = torch.bmm(q, self.key(x).flatten(2)) * c**-0.5
+        logits = torch.bmm(q, self.key(x).flatten(2)) * (c / 2) ** -0.5
         return logits.view(b, -1, h, w) + self.bias
 
 
@@ -42,9 +47,9 @@ def dense_loss(head: DenseHead, raw: list[torch.Tensor], labels: torch.Tensor, q
     """Loss and mean IoU of one batch: raw FPN maps of the image encoder, labels uint8 [B, S, S] (0 = backdrop)."""
     small = labels[:, 2::4, 2::4].long()
     flat = small.flatten(1)
-    # Each object has the same chance whatever its size; the backdrop is one "object" among them.
+    # Small objects get more than their share of the queries; the backdrop is one "object" among them.
     count = F.one_hot(flat, int(flat.max()) + 1).sum(1).float()
-    weight = 1.0 / count.clamp(min=8).gather(1, flat)
+    weight = count.clamp(min=8).gather(1, flat) ** -0.7
     weight = torch.where(flat == 0, weight * 0.5, weight)
     at = torch.multinomial(weight, queries, replacement=True)
     target = (small[:, None] == flat.gather(1, at)[:, :, None, None]).float()
