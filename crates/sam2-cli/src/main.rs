@@ -1,5 +1,6 @@
 //! The `sam2` command: arguments become a checked job in one function, the job calls the `sam2` crate.
 
+mod api;
 mod bench;
 mod cli;
 mod convert;

@@ -83,11 +83,24 @@ impl Session {
     /// # Errors
     /// As [`Session::open_checkpoint`] and [`Model::load`].
     pub fn load(&self, model: Option<&str>) -> Result<Arc<Model>, CliError> {
+        let model = self.load_quietly(model)?;
+        let threads = model.runtime().threads;
+        let simd = sam2_server::cores::simd();
+        let facts = self.engine_facts(&model);
+        tracing::info!("{}, threads {threads}, SIMD {simd}, {facts}", self.machine);
+        Ok(model)
+    }
+
+    /// As [`Session::load`], where the caller writes the line.
+    ///
+    /// # Errors
+    /// As [`Session::load`].
+    pub fn load_quietly(&self, model: Option<&str>) -> Result<Arc<Model>, CliError> {
         let (file, checkpoint) = self.open_checkpoint(model)?;
         let config = self.config()?;
         let runtime = self.open_runtime()?;
         let model = self.load_checkpoint(&file, checkpoint, config, runtime)?;
-        self.start_line(&model);
+        tracing::debug!("trust in the device: {}", model.trust());
         Ok(Arc::new(model))
     }
 
@@ -121,22 +134,18 @@ impl Session {
         block_on(Model::load(checkpoint, options, runtime, &step)).map_err(|e| file.error(e))
     }
 
-    /// The one line that says what runs, on what, and why.
-    fn start_line(&self, model: &Model) {
+    /// Device, model and precision, for the one line that says what runs, on what, and why.
+    pub fn engine_facts(&self, model: &Model) -> String {
         let runtime = model.runtime();
         let size = model.config().image_size;
-        tracing::info!(
-            "{}, threads {}, SIMD {}, device {} ({}: {}), model {} at {size} x {size}, precision {}",
-            self.machine,
-            runtime.threads,
-            sam2_server::cores::simd(),
+        format!(
+            "device {} ({}: {}), model {} at {size} x {size}, precision {}",
             runtime.kind.name(),
             runtime.adapter,
             runtime.why,
             model.name(),
             model.checkpoint().precision(),
-        );
-        tracing::debug!("trust in the device: {}", model.trust());
+        )
     }
 }
 

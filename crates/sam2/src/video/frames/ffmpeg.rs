@@ -17,6 +17,11 @@ pub(super) struct Ffmpeg {
     pub fps: Option<f64>,
 }
 
+/// What a file may be. SECURITY: playlists (HLS, DASH, concat) are left out: they name other files of this
+/// machine, whose content would come back as frames to whoever sent the playlist.
+const FORMATS: &str = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,live_flv,ogg,\
+                       asf,nut,mxf,ivf,h264,hevc,obu,dv,rm,wtv,gif,apng,webp_pipe,yuv4mpegpipe";
+
 /// Starts ffmpeg; frames are decoded as they are asked for.
 pub(super) fn ffmpeg(path: &Path) -> Result<Ffmpeg, Error> {
     let (frames, fps) = probe(path);
@@ -45,6 +50,8 @@ fn probe(path: &Path) -> (Option<usize>, Option<f64>) {
             "error",
             "-protocol_whitelist",
             "file,pipe",
+            "-format_whitelist",
+            FORMATS,
             "-select_streams",
             "v:0",
         ])
@@ -88,7 +95,8 @@ struct Decoder {
 impl Decoder {
     fn start(path: &Path) -> Result<Self, Error> {
         let mut child = Command::new("ffmpeg")
-            .args(["-v", "error", "-nostdin", "-xerror", "-protocol_whitelist", "file,pipe", "-i"])
+            .args(["-v", "error", "-nostdin", "-xerror", "-protocol_whitelist", "file,pipe"])
+            .args(["-format_whitelist", FORMATS, "-i"])
             .arg(local(path))
             .args(["-map", "0:v:0", "-vsync", "passthrough", "-pix_fmt", "rgb24"])
             .args(["-f", "image2pipe", "-c:v", "ppm", "-"])
@@ -251,6 +259,13 @@ mod tests {
         // 8 steps of luma a frame, 255 / 219 of that in grey.
         let (late, early) = (grey(14), grey(4));
         assert!((late - early - 93).abs() <= 8, "{early} {late}");
+
+        // A list of other files shows nothing of them, whatever it calls itself.
+        let list = folder.path().join("list.mp4");
+        std::fs::copy(&path, folder.path().join("named.mp4")).unwrap();
+        std::fs::write(&list, "ffconcat version 1.0\nfile 'named.mp4'\n").unwrap();
+        let error = open_video(&list, VideoLimits::default()).unwrap_err();
+        assert_eq!(error.code(), "unsupported_video");
 
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();

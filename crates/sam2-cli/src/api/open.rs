@@ -1,0 +1,171 @@
+//! Sessions begin: with a video of the service's machine, or with an upload.
+
+use super::Api;
+use super::error::ApiError;
+use super::lock;
+use super::registry::{Registry, Slot, short};
+use super::session::{VideoSession, predictor};
+use futures_util::StreamExt;
+use sam2::video::open_video;
+use sam2_server::actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use sam2_server::actix_web::rt::time::timeout;
+use sam2_server::actix_web::{HttpRequest, web};
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use tempfile::{NamedTempFile, TempPath};
+
+/// Bytes that are written at a time, on a thread for blocking work.
+const WRITE: usize = 1 << 20;
+
+/// Opens a session on a video below SAM2_MEDIA_DIR.
+///
+/// # Errors
+/// [`ApiError::Busy`], [`ApiError::NotFound`], [`ApiError::Engine`] for a video that cannot be read.
+pub async fn from_media(
+    api: &web::Data<Api>,
+    video_path: String,
+) -> Result<Arc<VideoSession>, ApiError> {
+    let slot = api.registry.reserve()?;
+    let shared = web::Data::clone(api);
+    let name = video_path.clone();
+    let path = blocking(move || shared.media.resolve(&name)).await?;
+    open(api, path, video_path, None, slot).await
+}
+
+/// Opens a session on a request's body: one video file of any kind that can be read.
+///
+/// # Errors
+/// As [`from_media`], and [`ApiError::TooLarge`], [`ApiError::Timeout`], [`ApiError::Storage`].
+pub async fn from_upload(
+    api: &web::Data<Api>,
+    request: &HttpRequest,
+    body: web::Payload,
+) -> Result<Arc<VideoSession>, ApiError> {
+    let text = |name| {
+        request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+    };
+    let kind = text(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
+    if kind.starts_with("multipart/") || kind.starts_with("application/x-www-form-urlencoded") {
+        let text = "send the file itself as the body, not a form (curl --data-binary @clip.mp4)";
+        return Err(ApiError::UnsupportedMediaType(text));
+    }
+    let limit = api.limits.upload;
+    let promised = text(CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
+    if promised.is_some_and(|bytes| bytes > limit) {
+        return Err(ApiError::TooLarge { limit });
+    }
+    let slot = api.registry.reserve()?;
+    let upload = store(api, body).await?;
+    open(
+        api,
+        upload.to_path_buf(),
+        "the upload".to_owned(),
+        Some(upload),
+        slot,
+    )
+    .await
+}
+
+/// Writes a body to a temporary file.
+async fn store(api: &Api, mut body: web::Payload) -> Result<TempPath, ApiError> {
+    let limit = api.limits.upload;
+    let pause = api.limits.upload_pause;
+    let file = blocking(|| {
+        let mut builder = tempfile::Builder::new();
+        builder
+            .prefix("sam2-upload-")
+            .tempfile()
+            .map_err(ApiError::Storage)
+    });
+    let file = Arc::new(Mutex::new(file.await?));
+    let (mut received, mut chunk) = (0_u64, Vec::new());
+    loop {
+        let part = timeout(pause, body.next())
+            .await
+            .map_err(|_| ApiError::Timeout {
+                seconds: pause.as_secs(),
+            })?;
+        let ended = part.is_none();
+        if let Some(part) = part {
+            let part =
+                part.map_err(|e| ApiError::BadRequest(format!("the upload broke off: {e}")))?;
+            received += part.len() as u64;
+            if received > limit {
+                return Err(ApiError::TooLarge { limit });
+            }
+            chunk.extend_from_slice(&part);
+        }
+        if chunk.len() >= WRITE || (ended && !chunk.is_empty()) {
+            let (bytes, file) = (std::mem::take(&mut chunk), Arc::clone(&file));
+            blocking(move || {
+                lock::<NamedTempFile>(&file)
+                    .write_all(&bytes)
+                    .map_err(ApiError::Storage)
+            })
+            .await?;
+        }
+        if ended {
+            break;
+        }
+    }
+    if received == 0 {
+        return Err(ApiError::BadRequest(
+            "the body is empty: send a video file".to_owned(),
+        ));
+    }
+    let file = Arc::into_inner(file)
+        .ok_or_else(|| ApiError::Internal("the upload is still written".into()))?;
+    Ok(file
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .into_temp_path())
+}
+
+async fn open(
+    api: &web::Data<Api>,
+    path: PathBuf,
+    shown: String,
+    upload: Option<TempPath>,
+    slot: Slot,
+) -> Result<Arc<VideoSession>, ApiError> {
+    let id = Registry::new_id()?;
+    let shared = web::Data::clone(api);
+    // Reading headers, asking ffmpeg, decoding the first frame: nothing for an HTTP thread.
+    let session = blocking(move || {
+        let hidden = path.display().to_string();
+        // Where files lie on this machine is nobody's business.
+        let renamed = |error| match error {
+            sam2::Error::Video(text) => sam2::Error::Video(text.replace(&hidden, &shown)),
+            other => other,
+        };
+        let opened = open_video(&path, shared.limits.video).map_err(renamed)?;
+        let model = Arc::clone(&shared.model);
+        let opened = predictor(model, opened, shared.limits.caches)?;
+        Ok(Arc::new(VideoSession::new(id, opened, upload, slot)))
+    });
+    let session = session.await?;
+    tracing::info!(
+        "session {}... begins: {} frames of {} x {}",
+        short(&session.id),
+        session.frames(),
+        session.size.width,
+        session.size.height
+    );
+    api.registry.add(Arc::clone(&session));
+    Ok(session)
+}
+
+/// Runs work that blocks on a thread for it.
+///
+/// # Errors
+/// What the work reports.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let result = web::block(work).await;
+    result.unwrap_or_else(|_| Err(ApiError::Internal("a thread ended early".to_owned())))
+}

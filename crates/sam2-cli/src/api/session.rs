@@ -1,0 +1,212 @@
+//! One client's video: the predictor, and what is known of it without asking the network.
+
+use super::error::ApiError;
+use super::lock;
+use super::propagation::{Propagation, State};
+use super::registry::Slot;
+use sam2::image::{ImageSize, Rle};
+use sam2::video::{FrameMasks, ObjectId, ObjectMask, OpenedVideo, VideoPredictor};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tempfile::TempPath;
+
+/// A session. HTTP threads read and never wait for the network: it works on the predictor alone, and
+/// leaves what it found in `known`.
+pub struct VideoSession {
+    pub id: String,
+    pub size: ImageSize,
+    pub fps: Option<f64>,
+    pub notes: Vec<String>,
+    /// Locked by the inference thread alone, for as long as a frame takes.
+    pub video: Mutex<VideoPredictor>,
+    known: Mutex<Known>,
+    closed: AtomicBool,
+    last_used: Mutex<Instant>,
+    /// Removed from the disk with the session.
+    _upload: Option<TempPath>,
+    _slot: Slot,
+}
+
+#[derive(Default)]
+struct Known {
+    frames: usize,
+    objects: Vec<KnownObject>,
+    masks: BTreeMap<(usize, ObjectId), KnownMask>,
+    propagation: Option<Arc<Propagation>>,
+}
+
+/// An object and where it was prompted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KnownObject {
+    pub object: ObjectId,
+    pub prompted_frames: Vec<usize>,
+}
+
+/// An object on a frame.
+#[derive(Debug, Clone)]
+pub struct KnownMask {
+    pub rle: Arc<Rle>,
+    pub score: Option<f32>,
+    pub iou: Option<f32>,
+    pub prompted: bool,
+}
+
+impl From<&ObjectMask> for KnownMask {
+    fn from(object: &ObjectMask) -> Self {
+        Self {
+            rle: Arc::new(object.mask.to_rle()),
+            score: object.score,
+            iou: object.iou,
+            prompted: object.prompted,
+        }
+    }
+}
+
+/// A mask with its place.
+pub type PlacedMask = ((usize, ObjectId), KnownMask);
+
+impl VideoSession {
+    pub fn new(
+        id: String,
+        opened: (VideoPredictor, Option<f64>, Vec<String>),
+        upload: Option<TempPath>,
+        slot: Slot,
+    ) -> Self {
+        let (video, fps, notes) = opened;
+        let known = Known {
+            frames: video.num_frames(),
+            ..Known::default()
+        };
+        Self {
+            id,
+            size: video.size(),
+            fps,
+            notes,
+            video: Mutex::new(video),
+            known: Mutex::new(known),
+            closed: AtomicBool::new(false),
+            last_used: Mutex::new(Instant::now()),
+            _upload: upload,
+            _slot: slot,
+        }
+    }
+
+    /// Frames, which may become fewer when a decoder ends before the file's header said.
+    pub fn frames(&self) -> usize {
+        lock(&self.known).frames
+    }
+
+    pub fn objects(&self) -> Vec<KnownObject> {
+        lock(&self.known).objects.clone()
+    }
+
+    /// Takes over what a step of the network changed.
+    pub fn refresh(&self, video: &VideoPredictor) {
+        let objects = video.object_ids().into_iter().map(|object| KnownObject {
+            object,
+            prompted_frames: video.prompted_frames(object),
+        });
+        let mut known = lock(&self.known);
+        known.frames = video.num_frames();
+        known.objects = objects.collect();
+        // What the predictor forgot is forgotten here.
+        known
+            .masks
+            .retain(|(frame, object), _| video.mask(*frame, *object).is_some());
+        drop(known);
+        self.touch();
+    }
+
+    /// Keeps the masks of a frame.
+    pub fn keep(&self, masks: &FrameMasks) {
+        let looked_for = masks.objects.iter().filter(|object| object.score.is_some());
+        let found: Vec<_> = looked_for
+            .map(|object| ((masks.frame, object.id), KnownMask::from(object)))
+            .collect();
+        lock(&self.known).masks.extend(found);
+    }
+
+    /// The masks of some frames, in order of frame and object.
+    pub fn masks(&self, frames: Range<usize>) -> Vec<PlacedMask> {
+        let known = lock(&self.known);
+        let masks = known.masks.range((frames.start, 0)..(frames.end, 0));
+        masks.map(|(place, mask)| (*place, mask.clone())).collect()
+    }
+
+    /// The masks of one frame.
+    pub fn masks_on(&self, frame: usize) -> Vec<PlacedMask> {
+        self.masks(frame..frame.saturating_add(1))
+    }
+
+    /// The mask of an object on a frame.
+    pub fn mask(&self, frame: usize, object: ObjectId) -> Option<KnownMask> {
+        lock(&self.known).masks.get(&(frame, object)).cloned()
+    }
+
+    /// The latest propagation.
+    pub fn propagation(&self) -> Option<Arc<Propagation>> {
+        lock(&self.known).propagation.clone()
+    }
+
+    /// Begins to keep a new propagation, unless one is under way.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`].
+    pub fn begin_propagation(&self) -> Result<Arc<Propagation>, ApiError> {
+        let mut known = lock(&self.known);
+        if known
+            .propagation
+            .as_ref()
+            .is_some_and(|p| !p.progress().state.is_over())
+        {
+            let text = "this session is being propagated already: wait for the end, or cancel it";
+            return Err(ApiError::Conflict(text.to_owned()));
+        }
+        let propagation = Arc::new(Propagation::new());
+        known.propagation = Some(Arc::clone(&propagation));
+        Ok(propagation)
+    }
+
+    /// Nobody can use it from now on; the network stops before its next frame.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Relaxed);
+        if let Some(propagation) = self.propagation() {
+            propagation.cancel();
+            propagation.end(State::Cancelled, None);
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Somebody asked for it, or it works for somebody.
+    pub fn touch(&self) {
+        *lock(&self.last_used) = Instant::now();
+    }
+
+    /// How long nobody has.
+    pub fn idle(&self) -> Duration {
+        lock(&self.last_used).elapsed()
+    }
+
+    /// Whether a propagation waits or runs.
+    pub fn is_working(&self) -> bool {
+        self.propagation()
+            .is_some_and(|p| !p.progress().state.is_over())
+    }
+}
+
+/// What a session needs of an opened video.
+pub fn predictor(
+    model: sam2::SharedModel,
+    opened: OpenedVideo,
+    caches: sam2::video::VideoOptions,
+) -> Result<(VideoPredictor, Option<f64>, Vec<String>), sam2::Error> {
+    let video = VideoPredictor::new(model, opened.source, caches)?;
+    Ok((video, opened.fps, opened.notes))
+}
