@@ -2,11 +2,11 @@
 """Times the project beside its peers, on the same seeded weights, in one run, and prints ratios.
 
     python benches/peers.py --work DIR [--sam2 target/release/sam2] [--runs 3]
-        [--extra "sam2 wasm, 1 thread=node some_bench.mjs --model {model}"] [--only pytorch,ort1,ort2,sam2] [--out FILE.md]
+        [--extra "NAME=COMMAND --model {model}"] [--only pytorch,ort1,ort2,sam2,wasm] [--out FILE.md]
 
 Peers: PyTorch on the CPU (the official predictor), onnxruntime-web in wasm with one and two threads (in Node).
 Everything is one process per contestant, one after the other, one warm-up and then the median of --runs.
-Figures mean the same everywhere, those of `sam2 bench --json`:
+The wasm engine is the one of web/dist (`cargo xtask wasm`). Figures mean the same everywhere, those of `sam2 bench --json`:
     encode_ms     a decoded RGB picture to its embedding (onnxruntime-web without the resize, in its favour)
     decode_ms     one click to three masks, thresholded at the picture's size
     peak_rss_mb   VmHWM of the process
@@ -20,6 +20,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 RATIOS = (  # (project's row, peer's row, figure, bound)
     ("sam2", "pytorch", "encode_ms", 1.5),
     ("sam2", "pytorch", "decode_ms", 2.0),
+    ("sam2", "pytorch", "peak_rss_mb", 1.0),
     ("sam2 wasm, 1 thread", "ort-web, 1 thread", "encode_ms", 1.2),
     ("sam2 wasm, 1 thread", "ort-web, 1 thread", "decode_ms", 2.0),
     ("sam2 wasm, 1 thread", "ort-web, 1 thread", "peak_rss_mb", 1.0),
@@ -101,7 +102,7 @@ def main():
     ap.add_argument("--runs", type=int, default=3)
     ap.add_argument("--threads", type=int, default=2, help="threads of PyTorch and the native binary")
     ap.add_argument("--extra", action="append", default=[], metavar="NAME=COMMAND")
-    ap.add_argument("--only", type=lambda s: s.split(","), default=["pytorch", "ort1", "ort2", "sam2"])
+    ap.add_argument("--only", type=lambda s: s.split(","), default=["pytorch", "ort1", "ort2", "sam2", "wasm"])
     ap.add_argument("--out", type=pathlib.Path, help="write the table here too")
     ap.add_argument("--pytorch-row", action="store_true", help=argparse.SUPPRESS)
     a = ap.parse_args()
@@ -121,6 +122,8 @@ def main():
     if "sam2" in a.only and a.sam2:
         contestants["sam2"] = [str(a.sam2.resolve()), "bench", "--json", "--model", str(a.work / "model.pt"), "--device", "cpu",
                                "--threads", str(a.threads), "--runs", str(a.runs)]
+    if "wasm" in a.only:
+        contestants["sam2 wasm, 1 thread"] = ["node", str(HERE / "sam2_wasm.mjs"), "--model", str(a.work / "model.pt"), "--runs", str(a.runs)]
     for extra in a.extra:
         name, _, command = extra.partition("=")
         contestants[name] = [p.format(model=a.work / "model.pt", dir=a.work) for p in shlex.split(command)]
