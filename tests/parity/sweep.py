@@ -3,7 +3,7 @@
 
     cargo xtask parity                       # makes the environment and calls this
     python tests/parity/sweep.py --sam2 target/release/sam2 --work DIR [--configs t,2.0l] [--seeds 1,2,3] [--device cpu]
-                                 [--kinds image,video] [--references-only] [--keep] [--fresh] [--table FILE]
+                                 [--kinds image,video] [--cases wide,drift] [--references-only] [--keep] [--fresh] [--table FILE]
 
 For each configuration and seed: a checkpoint of seeded weights in the official layout (.pt for odd seeds,
 .safetensors for even ones), what the official code answers, what `sam2 segment` or `sam2 track` answers, and the
@@ -207,7 +207,7 @@ class Sweep:
         failed = 0
         for config in self.a.configs:
             for seed in self.a.seeds or (MICRO_SEEDS if config == "micro" else SEEDS):
-                wanted = cases(config, seed, self.a.kinds)
+                wanted = [c for c in cases(config, seed, self.a.kinds) if not self.a.cases or c.name in self.a.cases]
                 todo = [c for c in wanted if not self.is_done(config, seed, c)] if self.binary else wanted
                 if todo:
                     self.make_references(config, seed, todo)
@@ -319,6 +319,7 @@ def main():
     ap.add_argument("--configs", type=lambda s: s.split(","), default=list(CONFIGS))
     ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], help="default: 1,2,3, and 4,41 for micro")
     ap.add_argument("--kinds", type=lambda s: s.split(","), default=["image", "video"])
+    ap.add_argument("--cases", type=lambda s: s.split(","), help="only these, by name: wide, both-ways, ... (default: all)")
     ap.add_argument("--device", default="cpu")
     ap.add_argument("--threads", type=int, default=0, help="threads of the official code (default: all)")
     ap.add_argument("--references-only", action="store_true", help="only what the official code answers; needs no binary")
