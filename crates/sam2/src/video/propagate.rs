@@ -177,6 +177,15 @@ impl VideoPredictor {
             let text = "nothing to track: prompt an object with points, a box or a mask first";
             return Err(Error::Prompt(text.to_owned()));
         }
+        // Before anything is moved: a pass that is refused changes nothing.
+        let idle = |o: &&super::state::Object| o.outputs.cond.is_empty() && o.temp.cond.is_empty();
+        if let Some(object) = self.objects.iter().find(idle) {
+            let text = format!(
+                "object {} has no prompt: give it points, a box or a mask, or remove it",
+                object.id
+            );
+            return Err(Error::Prompt(text));
+        }
         let clear_around = self.model.config().clear_non_cond_mem_around_input;
         for index in 0..self.objects.len() {
             for is_cond in [false, true] {
@@ -191,15 +200,7 @@ impl VideoPredictor {
                     }
                 }
             }
-            let object = &mut self.objects[index];
-            if object.outputs.cond.is_empty() {
-                let text = format!(
-                    "object {} has no prompt: give it points, a box or a mask, or remove it",
-                    object.id
-                );
-                return Err(Error::Prompt(text));
-            }
-            let super::state::Outputs { cond, non_cond } = &mut object.outputs;
+            let super::state::Outputs { cond, non_cond } = &mut self.objects[index].outputs;
             non_cond.retain(|frame, _| !cond.contains_key(frame));
         }
         Ok(())

@@ -1,0 +1,35 @@
+//! The tiny model and its clip.
+
+#![allow(dead_code)] // each test file uses its own part
+
+use anyhow::Result;
+use sam2::{Checkpoint, FileSource, Model, ModelOptions, Runtime, SharedModel, block_on};
+use sam2_checkpoint::ModelConfig;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+pub const FRAMES: usize = 12;
+pub const WIDTH: usize = 240;
+pub const HEIGHT: usize = 176;
+
+/// The folder of its frames.
+pub fn frames() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/micro/frames")
+}
+
+pub fn model() -> Result<SharedModel> {
+    let micro = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/micro");
+    let config = ModelConfig::from_yaml(&std::fs::read_to_string(micro.join("micro.yaml"))?)?;
+    let file = FileSource::open(micro.join("weights/seed41.safetensors"))?;
+    let options = ModelOptions {
+        config: Some(config),
+        ..ModelOptions::default()
+    };
+    let checkpoint = Checkpoint::open(Arc::new(file))?;
+    Ok(Arc::new(block_on(Model::load(
+        checkpoint,
+        options,
+        Runtime::cpu("a test"),
+        &|_, _, _| {},
+    ))?))
+}
