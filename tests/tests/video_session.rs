@@ -2,7 +2,7 @@
 
 mod session;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use sam2::SharedModel;
 use sam2::block_on;
 use sam2::video::{FolderFrames, PassOptions, VideoOptions, VideoPredictor, VideoPrompt};
@@ -44,6 +44,69 @@ fn stopping_keeps_what_was_done_and_a_new_pass_goes_on() -> Result<()> {
             "frame {frame}"
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_saved_session_goes_on_in_another_predictor() -> Result<()> {
+    let model = model()?;
+    let open = || -> Result<VideoPredictor> {
+        let frames = FolderFrames::open(&frames(), 0, 0)?;
+        let model = SharedModel::clone(&model);
+        Ok(VideoPredictor::new(
+            model,
+            Box::new(frames),
+            VideoOptions::default(),
+        )?)
+    };
+    let mut whole = open()?;
+    block_on(whole.add_new_points_or_box(3, 7, &VideoPrompt::click(52.8, 54.56)))?;
+    block_on(whole.add_new_points_or_box(0, 2, &VideoPrompt::boxed(20.0, 20.0, 90.0, 80.0)))?;
+    let mut saved = None;
+    let mut pass = whole.start_pass(PassOptions::default())?;
+    while let Some(masks) = block_on(whole.next_frame(&mut pass))? {
+        if masks.frame == 6 {
+            // A prompt that no pass has seen is part of it.
+            block_on(whole.add_new_points_or_box(8, 2, &VideoPrompt::click(60.0, 60.0)))?;
+            saved = Some(whole.save());
+        }
+    }
+    let saved = saved.context("frame 6 was tracked")?;
+    let mut other = open()?;
+    other.restore(saved.clone())?;
+    ensure!(other.save() == saved, "what was restored is what was saved");
+    // Both go on: the whole one over frames that it tracked already.
+    for video in [&mut whole, &mut other] {
+        let back = PassOptions {
+            start_frame_idx: Some(7),
+            ..PassOptions::default()
+        };
+        block_on(video.propagate_in_video(back, &mut |_| ControlFlow::Continue(())))?;
+    }
+    ensure!(other.object_ids() == [7, 2] && other.prompted_frames(2) == [0, 8]);
+    for object in [7, 2] {
+        for frame in 0..FRAMES {
+            ensure!(
+                other.low_res_logits(frame, object) == whole.low_res_logits(frame, object),
+                "object {object}, frame {frame}"
+            );
+            ensure!(other.mask(frame, object) == whole.mask(frame, object));
+        }
+    }
+    // What does not fit is refused and changes nothing.
+    let mut damaged = saved.clone();
+    damaged.objects[1].outputs[0].obj_ptr.pop();
+    ensure!(other.restore(damaged).is_err() && other.object_ids() == [7, 2]);
+    let mut damaged = saved.clone();
+    damaged.objects[0].outputs[0].frame = FRAMES;
+    ensure!(
+        other
+            .restore(damaged)
+            .is_err_and(|e| e.code() == "unsupported_video")
+    );
+    let mut damaged = saved;
+    damaged.objects[0].outputs[0].obj_ptr[0] = f32::NAN;
+    ensure!(other.restore(damaged).is_err());
     Ok(())
 }
 

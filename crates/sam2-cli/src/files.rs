@@ -106,6 +106,23 @@ pub fn refuse_existing(path: &Path, force: bool) -> Result<(), CliError> {
     Ok(())
 }
 
+/// Where masks go: at least one place, and no file there that is somebody's.
+///
+/// # Errors
+/// [`CliError::Usage`].
+pub fn check_outputs(
+    out: Option<&Path>,
+    npz: Option<&Path>,
+    json: bool,
+    force: bool,
+) -> Result<(), CliError> {
+    if out.is_none() && npz.is_none() && !json {
+        let text = "there is nowhere to put the masks: give --out, --npz or --json";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    npz.map_or(Ok(()), |npz| refuse_existing(npz, force))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -13,6 +13,7 @@ mod log;
 mod models;
 mod npz;
 mod output;
+mod pointed;
 mod progress;
 mod segment;
 mod serve;

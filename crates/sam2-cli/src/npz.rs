@@ -73,6 +73,20 @@ impl NpzWriter {
         Ok(())
     }
 
+    /// Adds a text under its own name, beside the arrays.
+    ///
+    /// # Errors
+    /// [`CliError::Io`].
+    pub fn text(&mut self, name: &str, text: &str) -> Result<(), CliError> {
+        let failed = |e: zip::result::ZipError| CliError::io(&self.path)(std::io::Error::from(e));
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Deflated)
+            .large_file(text.len() as u64 > u64::from(u32::MAX) - (1 << 16));
+        self.zip.start_file(name, options).map_err(failed)?;
+        let written = self.zip.write_all(text.as_bytes());
+        written.map_err(CliError::io(&self.path))
+    }
+
     fn begin(
         &mut self,
         name: &str,
@@ -233,6 +247,21 @@ impl<R: Read + Seek> NpzReader<R> {
             .by_name(&format!("{name}.npy"))
             .map_err(|e| format!("{name}: {e}"))?;
         read_npy(entry).map_err(|e| format!("{name}: {e}"))
+    }
+
+    /// Reads a text of at most `limit` bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn text(&mut self, name: &str, limit: u64) -> Result<String, String> {
+        let named = |e: String| format!("{name}: {e}");
+        let entry = self.0.by_name(name).map_err(|e| named(e.to_string()))?;
+        let mut text = String::new();
+        let read = entry.take(limit + 1).read_to_string(&mut text);
+        match read.map_err(|e| named(e.to_string()))? as u64 > limit {
+            true => Err(named("it is too large".to_owned())),
+            false => Ok(text),
+        }
     }
 }
 

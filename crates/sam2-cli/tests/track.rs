@@ -116,7 +116,7 @@ fn wrong_prompts_and_broken_frames_are_named() {
     let names = files(&folder.path().join("o"));
     assert_eq!(
         names,
-        ["1/00000.png", "1/00001.png", "1/00002.png"],
+        ["1/00000.png", "1/00001.png", "1/00002.png", "resume.sam2"],
         "what came before is kept"
     );
 }
@@ -163,6 +163,163 @@ fn a_signal_ends_it_with_what_was_done() {
         Some(if done == 12 { 0 } else { 1 }),
         "{done} frames"
     );
-    assert_eq!(files(&folder.path().join("o")).len(), done);
+    assert_eq!(files(&folder.path().join("o/1")).len(), done);
     assert!(folder.path().join("x.npz").is_file());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_stopped_run_goes_on_as_if_it_had_not_been_stopped() {
+    use std::io::{BufRead, BufReader};
+    use std::process::Stdio;
+    let folder = tempdir().unwrap();
+    let clip = folder.path().join("clip");
+    fs::create_dir(&clip).unwrap();
+    for frame in 0..40 {
+        let from = micro().join(format!("frames/{:05}.png", frame % 12));
+        fs::copy(from, clip.join(format!("{frame:05}.png"))).unwrap();
+    }
+    let args = [
+        "clip",
+        "--point",
+        "52,54",
+        "--frame",
+        "9",
+        "--both-ways",
+        "--json",
+        "--out",
+    ];
+    let whole = micro_run(folder.path(), "track", &[&args[..], &["whole"]].concat()).ok();
+    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
+    let mut command = common::sam2(folder.path(), &["track", "--model", &weights]);
+    command
+        .args(["--config", &config, "--device", "cpu", "-q"])
+        .args(args)
+        .arg("part");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut stopped: Vec<String> = lines.by_ref().take(5).map(Result::unwrap).collect();
+    let kill = format!("kill -INT {}", child.id());
+    std::process::Command::new("sh")
+        .args(["-c", &kill])
+        .status()
+        .unwrap();
+    stopped.extend(lines.map(Result::unwrap));
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(stopped.len() < 41 && folder.path().join("part/resume.sam2").is_file());
+
+    // Another run's state is refused, and what differs is named.
+    for (other, what) in [
+        (
+            &["clip", "--point", "60,54", "--frame", "9", "--both-ways"][..],
+            "prompts",
+        ),
+        (&["clip", "--point", "52,54", "--frame", "9"], "directions"),
+        (
+            &[
+                "clip",
+                "--point",
+                "52,54",
+                "--frame",
+                "9",
+                "--both-ways",
+                "--max-frames",
+                "30",
+            ],
+            "40 frames",
+        ),
+    ] {
+        let args = [other, &["--out", "part", "--resume"]].concat();
+        micro_run(folder.path(), "track", &args).fails(2, what);
+    }
+    let args = [&args[..], &["part", "--resume"]].concat();
+    let rest = micro_run(folder.path(), "track", &args).ok();
+    let lines = format!("{}\n{}", stopped.join("\n"), rest.stdout);
+    assert_eq!(lines, whole.stdout, "not a pixel and not a digit differs");
+    for name in files(&folder.path().join("whole")) {
+        let read = |out: &str| fs::read(folder.path().join(out).join(&name)).unwrap();
+        assert!(read("whole") == read("part"), "{name}");
+    }
+    assert!(
+        !folder.path().join("part/resume.sam2").exists(),
+        "it is done"
+    );
+    // Without a state it begins at the beginning; a damaged one is named.
+    micro_run(
+        folder.path(),
+        "track",
+        &[&args[..], &["--max-frames", "12"]].concat(),
+    )
+    .ok();
+    fs::write(folder.path().join("part/resume.sam2"), b"PK no zip").unwrap();
+    micro_run(folder.path(), "track", &args).fails(1, "resume.sam2");
+}
+
+#[test]
+fn a_repaired_frame_lets_the_run_go_on() {
+    let folder = tempdir().unwrap();
+    let clip = folder.path().join("clip");
+    fs::create_dir(&clip).unwrap();
+    let copy = |frame: usize| {
+        let name = format!("{frame:05}.png");
+        fs::copy(micro().join("frames").join(&name), clip.join(&name)).unwrap();
+    };
+    (0..6).for_each(copy);
+    fs::write(clip.join("00004.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
+    let args = [
+        "clip", "--point", "52,54", "--out", "o", "--resume", "--json",
+    ];
+    let run = micro_run(folder.path(), "track", &args).fails(1, "frame 4");
+    assert_eq!(run.json().len(), 4);
+    copy(4);
+    let run = micro_run(folder.path(), "track", &args).ok();
+    assert_eq!(run.json()[0]["frame"], 4);
+    assert_eq!(run.json().len(), 2);
+}
+
+#[test]
+fn overlays_become_a_video() {
+    let folder = tempdir().unwrap();
+    let frames = path("frames");
+    let track = |name: &str| {
+        let args = [
+            &frames,
+            "--point",
+            "52,54",
+            "--max-frames",
+            "5",
+            "--out",
+            "o",
+            "--force",
+        ];
+        let args = [&args[..], &["--overlay-video", name]].concat();
+        micro_run(folder.path(), "track", &args)
+    };
+    track("seen.avi").fails(2, ".mp4");
+    let ffmpeg = std::process::Command::new("ffmpeg")
+        .arg("-version")
+        .output();
+    if ffmpeg.is_err() {
+        track("seen.mp4").fails(2, "ffmpeg program");
+        return;
+    }
+    for name in ["seen.mp4", "seen.gif"] {
+        track(name).ok();
+        let path = folder.path().join(name);
+        let video = sam2::video::open_video(&path, Default::default()).unwrap();
+        assert_eq!(video.source.len(), 5, "{name}");
+        let size = video.source.size();
+        assert_eq!((size.width, size.height), (240, 176));
+    }
+    assert_eq!(
+        files(folder.path())
+            .iter()
+            .filter(|n| n.contains(".part"))
+            .count(),
+        0
+    );
 }

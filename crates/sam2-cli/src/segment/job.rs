@@ -4,6 +4,7 @@ use super::SegmentArgs;
 use super::inputs::{self, Input};
 use super::mask_input::MaskInput;
 use super::prompts::{self, Step};
+use crate::pointed::Pointing;
 use crate::{CliError, files};
 use sam2::{CleanUp, Prompt};
 use std::path::PathBuf;
@@ -31,10 +32,8 @@ impl SegmentJob {
     /// [`CliError::Usage`] and [`CliError::Prompt`] for what cannot be meant, [`CliError::Io`] for
     /// files that cannot be read.
     pub fn try_from_args(args: &SegmentArgs) -> Result<Self, CliError> {
-        if args.out.is_none() && args.npz.is_none() && !args.json {
-            let text = "there is nowhere to put the masks: give --out, --npz or --json";
-            return Err(CliError::Usage(text.to_owned()));
-        }
+        let (out, npz) = (args.out.as_deref(), args.npz.as_deref());
+        files::check_outputs(out, npz, args.json, args.force)?;
         let mask_input = args
             .mask_input
             .as_deref()
@@ -47,9 +46,6 @@ impl SegmentJob {
                 refine: false,
             }],
         };
-        if let Some(npz) = &args.npz {
-            files::refuse_existing(npz, args.force)?;
-        }
         let inputs = inputs::list(&args.inputs, args.out.as_deref())?;
         if args.npz.is_some() && inputs.len() != 1 {
             let text = format!("--npz holds one picture, and {} were given", inputs.len());
@@ -74,24 +70,10 @@ impl SegmentJob {
 }
 
 fn from_flags(args: &SegmentArgs, has_mask: bool) -> Result<Prompt, CliError> {
-    let points: Result<Vec<_>, _> = args
-        .points
-        .iter()
-        .map(|p| prompts::parse_point(p))
-        .collect();
-    let (points, labels) = points.map_err(CliError::Prompt)?.into_iter().unzip();
-    let bounding_box = args
-        .bounding_box
-        .as_deref()
-        .map(prompts::parse_box)
-        .transpose();
-    let prompt = Prompt {
-        points,
-        labels,
-        bounding_box: bounding_box.map_err(CliError::Prompt)?,
-        mask_input: None,
+    let pointing = Pointing::from_flags(&args.points, args.bounding_box.as_deref())?;
+    let prompt = pointing.into_prompt(has_mask).map_err(CliError::Prompt)?;
+    Ok(Prompt {
         multimask: args.multimask,
-    };
-    prompts::check(&prompt, has_mask).map_err(CliError::Prompt)?;
-    Ok(prompt)
+        ..prompt
+    })
 }

@@ -4,7 +4,7 @@ mod inputs;
 mod job;
 mod mask_input;
 mod pipeline;
-pub mod prompts;
+mod prompts;
 pub mod sink;
 
 use crate::CliError;

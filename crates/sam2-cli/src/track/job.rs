@@ -1,7 +1,7 @@
 //! Arguments to a checked job.
 
-use super::TrackArgs;
 use super::prompts::{self, Step};
+use super::{TrackArgs, encode};
 use crate::{CliError, files};
 use sam2::video::VideoLimits;
 use sam2_server::Settings;
@@ -19,6 +19,8 @@ pub struct TrackJob {
     pub npz: Option<PathBuf>,
     pub json: bool,
     pub overlay: bool,
+    pub overlay_video: Option<PathBuf>,
+    pub resume: bool,
     pub force: bool,
 }
 
@@ -29,17 +31,16 @@ impl TrackJob {
     /// [`CliError::Usage`] and [`CliError::Prompt`] for what cannot be meant, [`CliError::Io`] for
     /// prompts that cannot be read.
     pub fn try_from_args(args: &TrackArgs, settings: &Settings) -> Result<Self, CliError> {
-        if args.out.is_none() && args.npz.is_none() && !args.json {
-            let text = "there is nowhere to put the masks: give --out, --npz or --json";
-            return Err(CliError::Usage(text.to_owned()));
+        let (out, npz) = (args.out.as_deref(), args.npz.as_deref());
+        files::check_outputs(out, npz, args.json, args.force)?;
+        if let Some(path) = &args.overlay_video {
+            files::refuse_existing(path, args.force || args.resume)?;
+            encode::check(path)?;
         }
         let steps = match &args.prompts {
             Some(path) => prompts::read(path)?,
             None => vec![prompts::from_flags(args)?],
         };
-        if let Some(npz) = &args.npz {
-            files::refuse_existing(npz, args.force)?;
-        }
         let limits = VideoLimits {
             max_dimension: args
                 .max_frame_dimension
@@ -61,7 +62,10 @@ impl TrackJob {
             npz: args.npz.clone(),
             json: args.json,
             overlay: args.overlay,
-            force: args.force,
+            overlay_video: args.overlay_video.clone(),
+            resume: args.resume,
+            // The files that are there are this run's own.
+            force: args.force || args.resume,
         })
     }
 }

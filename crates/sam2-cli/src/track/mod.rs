@@ -1,8 +1,10 @@
 //! `sam2 track`: objects prompted on some frames, followed through a video.
 
+mod encode;
 mod interrupt;
 mod job;
 mod prompts;
+mod resume;
 mod run;
 mod sink;
 
@@ -16,9 +18,11 @@ use std::path::PathBuf;
   sam2 track clip.mp4 --point 320,200 --out masks
   sam2 track frames/ --frame 10 --box 40,60,300,420 --both-ways --overlay --out masks
   sam2 track clip.mp4 --prompts track.json --json > masks.jsonl
+  sam2 track clip.mp4 --point 320,200 --overlay-video seen.mp4 --out masks
 
 Frames are counted from 0; coordinates are pixels of the video. Masks are written to
-OUT/<object>/<frame>.png. Ctrl-C ends after the frame at hand, with what was done.")]
+OUT/<object>/<frame>.png. Ctrl-C ends after the frame at hand, with what was done; the same command
+with --resume goes on from there.")]
 pub struct TrackArgs {
     /// A video, an animated picture, or a folder of frames
     #[arg(value_name = "INPUT")]
@@ -67,6 +71,13 @@ pub struct TrackArgs {
     /// Also write every frame with its masks drawn over it, to OUT/overlay
     #[arg(long, requires = "out")]
     pub overlay: bool,
+    /// Also write them as a video (.mp4, .mov, .mkv, .webm, .gif), through the ffmpeg program
+    #[arg(long, value_name = "FILE", requires = "out")]
+    pub overlay_video: Option<PathBuf>,
+    /// Go on where a run of the same command was stopped: its state is in OUT/resume.sam2. Masks of the
+    /// run are replaced. Without such a state it begins at the beginning.
+    #[arg(long, requires = "out", conflicts_with = "npz")]
+    pub resume: bool,
     /// Replace files that are there already
     #[arg(long)]
     pub force: bool,

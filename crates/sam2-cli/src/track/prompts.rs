@@ -2,7 +2,7 @@
 
 use super::TrackArgs;
 use crate::CliError;
-use crate::segment::prompts::{check, parse_box, parse_point};
+use crate::pointed::{Pointing, read_list};
 use sam2::Prompt;
 use sam2::image::{DecodeLimits, Mask};
 use sam2::video::{ObjectId, VideoPrompt};
@@ -29,12 +29,8 @@ pub enum What {
 struct Entry {
     frame: usize,
     object: ObjectId,
-    #[serde(default)]
-    points: Option<Vec<[f32; 2]>>,
-    #[serde(default)]
-    labels: Option<Vec<i32>>,
-    #[serde(default, rename = "box")]
-    bounding_box: Option<[f32; 4]>,
+    #[serde(flatten)]
+    pointing: Pointing,
     #[serde(default)]
     mask: Option<String>,
 }
@@ -44,75 +40,51 @@ struct Entry {
 /// # Errors
 /// [`CliError::Io`], [`CliError::Prompt`] naming the entry.
 pub fn read(path: &Path) -> Result<Vec<Step>, CliError> {
-    let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
     let folder = path.parent().unwrap_or(Path::new(""));
-    parse(&text, folder).map_err(|e| CliError::Prompt(format!("{}: {e}", path.display())))
-}
-
-fn parse(text: &str, folder: &Path) -> Result<Vec<Step>, String> {
-    let entries: Vec<serde_json::Value> =
-        serde_json::from_str(text).map_err(|e| format!("it is no list of prompts in JSON: {e}"))?;
-    if entries.is_empty() {
-        return Err("it holds no prompt".to_owned());
-    }
-    let step = |(i, e)| step(e, folder).map_err(|r| format!("prompt {i}: {r}"));
-    entries.into_iter().enumerate().map(step).collect()
+    read_list(path, |_, entry| step(entry, folder))
 }
 
 fn step(entry: serde_json::Value, folder: &Path) -> Result<Step, String> {
-    let entry: Entry = serde_json::from_value(entry).map_err(|e| e.to_string())?;
-    let points = entry.points.unwrap_or_default();
-    let (frame, object) = (entry.frame, entry.object);
-    if let Some(name) = entry.mask {
-        if !points.is_empty() || entry.bounding_box.is_some() {
+    let Entry {
+        frame,
+        object,
+        pointing,
+        mask,
+    } = serde_json::from_value(entry).map_err(|e| e.to_string())?;
+    let prompt = match mask {
+        Some(_) if !pointing.is_empty() => {
             return Err("a mask stands alone, without points and box".to_owned());
         }
-        let bytes = std::fs::read(folder.join(&name)).map_err(|e| format!("{name}: {e}"))?;
-        let mask = Mask::from_png(&bytes, &DecodeLimits::default());
-        let mask = mask.map_err(|e| format!("{name}: {e}"))?;
-        return Ok(Step {
-            frame,
-            object,
-            prompt: What::Mask(mask),
-        });
-    }
-    let labels = match entry.labels {
-        _ if points.is_empty() => Vec::new(),
-        Some(labels) => labels,
-        None => return Err("points need labels, one each: 1 foreground, 0 background".to_owned()),
+        Some(name) => {
+            What::Mask(read_mask(&folder.join(&name)).map_err(|e| format!("{name}: {e}"))?)
+        }
+        None => What::Points(of_video(pointing.into_prompt(false)?)),
     };
-    let prompt = checked(points, labels, entry.bounding_box)?;
     Ok(Step {
         frame,
         object,
-        prompt: What::Points(prompt),
+        prompt,
     })
 }
 
-fn checked(
-    points: Vec<[f32; 2]>,
-    labels: Vec<i32>,
-    bounding_box: Option<[f32; 4]>,
-) -> Result<VideoPrompt, String> {
-    let still = Prompt {
-        points,
-        labels,
-        bounding_box,
-        ..Prompt::default()
-    };
-    check(&still, false)?;
+fn read_mask(path: &Path) -> Result<Mask, String> {
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    Mask::from_png(&bytes, &DecodeLimits::default()).map_err(|e| e.to_string())
+}
+
+fn of_video(prompt: Prompt) -> VideoPrompt {
     let Prompt {
         points,
         labels,
         bounding_box,
         ..
-    } = still;
-    Ok(VideoPrompt {
+    } = prompt;
+    VideoPrompt {
         points,
         labels,
         bounding_box,
         keep_old_points: false,
-    })
+    }
 }
 
 /// The one prompt of `--point` and `--box`.
@@ -120,32 +92,29 @@ fn checked(
 /// # Errors
 /// [`CliError::Prompt`].
 pub fn from_flags(args: &TrackArgs) -> Result<Step, CliError> {
-    let points: Result<Vec<_>, _> = args.points.iter().map(|p| parse_point(p)).collect();
-    let (points, labels) = points.map_err(CliError::Prompt)?.into_iter().unzip();
-    let bounding_box = args.bounding_box.as_deref().map(parse_box).transpose();
-    let bounding_box = bounding_box.map_err(CliError::Prompt)?;
-    let prompt = checked(points, labels, bounding_box).map_err(CliError::Prompt)?;
-    let (frame, object) = (args.frame.unwrap_or(0), args.object.unwrap_or(1));
+    let pointing = Pointing::from_flags(&args.points, args.bounding_box.as_deref())?;
+    let prompt = pointing.into_prompt(false).map_err(CliError::Prompt)?;
     Ok(Step {
-        frame,
-        object,
-        prompt: What::Points(prompt),
+        frame: args.frame.unwrap_or(0),
+        object: args.object.unwrap_or(1),
+        prompt: What::Points(of_video(prompt)),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pointed::parse_list;
 
     #[test]
     fn entries_are_points_boxes_or_masks() {
         let folder = tempfile::tempdir().unwrap();
         let mask = Mask::from_bytes(3, 2, vec![1, 0, 0, 0, 0, 1]).unwrap();
         std::fs::write(folder.path().join("m.png"), mask.to_png().unwrap()).unwrap();
-        let steps = parse(
+        let read = |text| parse_list(text, |_, entry| step(entry, folder.path()));
+        let steps = read(
             r#"[{"frame": 2, "object": 7, "points": [[1, 2]], "labels": [0], "box": [0, 0, 4, 4]},
                 {"frame": 0, "object": 1, "mask": "m.png"}]"#,
-            folder.path(),
         )
         .unwrap();
         assert_eq!((steps[0].frame, steps[0].object), (2, 7));
@@ -185,7 +154,7 @@ mod tests {
                 "alone",
             ),
         ] {
-            let error = parse(text, Path::new("")).unwrap_err();
+            let error = parse_list(text, |_, entry| step(entry, Path::new(""))).unwrap_err();
             assert!(error.contains(reason), "{text}: {error}");
         }
     }

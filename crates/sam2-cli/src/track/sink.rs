@@ -1,5 +1,6 @@
 //! Masks of frames become PNG, JSON lines, NumPy arrays and overlays.
 
+use super::encode::VideoWriter;
 use super::job::TrackJob;
 use crate::npz::NpzWriter;
 use crate::progress::Progress;
@@ -11,6 +12,9 @@ use sam2::video::{FrameMasks, ObjectId, ObjectMask, VideoPredictor, open_video};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+
+/// Frames per second where the input does not say.
+const DEFAULT_RATE: f64 = 24.0;
 
 /// One line of `--json`.
 #[derive(Debug, Serialize)]
@@ -37,15 +41,18 @@ struct LineObject {
 /// Writes what is tracked.
 pub struct Sink<'a> {
     job: &'a TrackJob,
+    /// Frames per second of the video, where its file says so.
+    fps: Option<f64>,
     /// Files of this run: a later pass replaces them, and not what was there before.
     written: HashSet<PathBuf>,
     kept: usize,
 }
 
 impl<'a> Sink<'a> {
-    pub fn new(job: &'a TrackJob) -> Self {
+    pub fn new(job: &'a TrackJob, fps: Option<f64>) -> Self {
         Self {
             job,
+            fps,
             written: HashSet::new(),
             kept: 0,
         }
@@ -84,8 +91,8 @@ impl<'a> Sink<'a> {
         if let Some(path) = &self.job.npz {
             write_npz(path, video)?;
         }
-        if let (true, Some(out)) = (self.job.overlay, &self.job.out) {
-            self.overlays(&out.join("overlay"), video)?;
+        if self.job.overlay || self.job.overlay_video.is_some() {
+            self.overlays(video)?;
         }
         if self.kept > 0 {
             tracing::info!(
@@ -96,8 +103,9 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Every tracked frame with its masks, at the size the frames are used at.
-    fn overlays(&mut self, folder: &Path, video: &VideoPredictor) -> Result<(), CliError> {
+    /// The frames from the first tracked one to the last with their masks drawn over them, as pictures
+    /// and as a video.
+    fn overlays(&mut self, video: &VideoPredictor) -> Result<(), CliError> {
         // Overlays are of the video's own size, as its masks are.
         let limits = sam2::video::VideoLimits {
             max_dimension: 0,
@@ -105,24 +113,49 @@ impl<'a> Sink<'a> {
         };
         let mut source = open_video(&self.job.input, limits)?.source;
         let objects = video.object_ids();
-        let bar = Progress::count(video.num_frames() as u64, "overlays");
-        for frame in 0..video.num_frames() {
-            let masks: Vec<_> = objects.iter().map(|id| video.mask(frame, *id)).collect();
-            if masks.iter().all(Option::is_none) {
-                continue;
-            }
+        let seen = |frame: &usize| objects.iter().any(|id| video.mask(*frame, *id).is_some());
+        let mut frames = (0..video.num_frames()).filter(seen);
+        let Some(first) = frames.next() else {
+            return Ok(());
+        };
+        let last = frames.last().unwrap_or(first);
+        let folder = self.job.out.as_ref().filter(|_| self.job.overlay);
+        let folder = folder.map(|out| out.join("overlay"));
+        let mut writer = match &self.job.overlay_video {
+            Some(path) => Some(VideoWriter::create(path, video.size(), self.rate())?),
+            None => None,
+        };
+        let bar = Progress::count((last + 1 - first) as u64, "overlays");
+        for frame in first..=last {
             let mut picture = block_on(source.read(frame))?;
-            for (number, mask) in masks.iter().enumerate() {
-                let Some(mask) = mask else { continue };
+            for (number, id) in objects.iter().enumerate() {
+                let Some(mask) = video.mask(frame, *id) else {
+                    continue;
+                };
                 let color = COLORS[number % COLORS.len()];
                 let style = OverlayStyle::new(color, picture.width(), picture.height());
                 draw_overlay(&mut picture, &mask.to_mask(), &style).map_err(sam2::Error::from)?;
             }
-            let bytes = picture.to_png().map_err(sam2::Error::from)?;
-            self.write(folder.join(png_name(frame)), &bytes)?;
-            bar.set(frame as u64 + 1);
+            if let Some(writer) = &mut writer {
+                writer.frame(&picture)?;
+            }
+            if let Some(folder) = folder.as_ref().filter(|_| seen(&frame)) {
+                let bytes = picture.to_png().map_err(sam2::Error::from)?;
+                self.write(folder.join(png_name(frame)), &bytes)?;
+            }
+            bar.set((frame + 1 - first) as u64);
         }
-        Ok(())
+        writer.map_or(Ok(()), VideoWriter::finish)
+    }
+
+    /// Frames per second of an overlay video.
+    fn rate(&self) -> f64 {
+        self.fps.unwrap_or_else(|| {
+            tracing::info!(
+                "the input has no frame rate, the overlay video gets {DEFAULT_RATE} frames/s"
+            );
+            DEFAULT_RATE
+        })
     }
 
     /// Writes a file unless it was there before this run and stays.

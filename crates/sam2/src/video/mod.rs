@@ -41,6 +41,7 @@ mod network;
 mod output;
 mod prompts;
 mod propagate;
+mod saved;
 mod state;
 
 pub use frames::FrameSource;
@@ -49,6 +50,7 @@ pub use frames::{FolderFrames, OpenedVideo, VideoLimits, open_video};
 pub use output::{FrameMasks, LowResLogits, ObjectMask};
 pub use prompts::VideoPrompt;
 pub use propagate::{Pass, PassEnd, PassOptions};
+pub use saved::{SavedObject, SavedOutput, SavedRole, SavedSession};
 pub use state::ObjectId;
 
 use crate::device::DeviceKind;

@@ -94,15 +94,34 @@ struct Decoder {
 
 impl Decoder {
     fn start(path: &Path) -> Result<Self, Error> {
-        let mut child = Command::new("ffmpeg")
-            .args(["-v", "error", "-nostdin", "-xerror", "-protocol_whitelist", "file,pipe"])
+        let mut command = Command::new("ffmpeg");
+        command
+            .args([
+                "-v",
+                "error",
+                "-nostdin",
+                "-xerror",
+                "-protocol_whitelist",
+                "file,pipe",
+            ])
             .args(["-format_whitelist", FORMATS, "-i"])
             .arg(local(path))
-            .args(["-map", "0:v:0", "-vsync", "passthrough", "-pix_fmt", "rgb24"])
+            .args([
+                "-map",
+                "0:v:0",
+                "-vsync",
+                "passthrough",
+                "-pix_fmt",
+                "rgb24",
+            ])
             .args(["-f", "image2pipe", "-c:v", "ppm", "-"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(Stdio::piped());
+        // Ctrl-C is for the program that reads: it ends after the frame at hand, which must come.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
             .spawn()
             .map_err(|e| match e.kind() {
                 std::io::ErrorKind::NotFound => Error::Video(

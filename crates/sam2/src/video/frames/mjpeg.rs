@@ -1,42 +1,35 @@
 //! MJPEG: JPEG pictures one after the other in one file, read at offsets.
 
+use super::index::FrameIndex;
 use super::open::{MAX_PIXELS, VideoLimits, fit};
-use super::{FrameFuture, FrameSource, beyond, same_size, size_of};
+use super::{FrameFuture, FrameSource, same_size, size_of};
 use crate::Error;
 use sam2_image::{DecodeLimits, ImageSize, RgbImage, decode};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 /// The frames of an MJPEG file. A single JPEG is a video of one frame.
 #[derive(Debug)]
 pub(super) struct MjpegFrames {
-    file: File,
-    /// Start and length of each picture.
-    pictures: Vec<(u64, u64)>,
+    index: FrameIndex,
     size: ImageSize,
-    found: usize,
     max_dimension: usize,
 }
 
 impl MjpegFrames {
     pub fn open(path: &Path, limits: VideoLimits) -> Result<Self, Error> {
         let io = |e: std::io::Error| Error::Video(e.to_string());
-        let mut file = File::open(path).map_err(io)?;
-        let mut pictures = index(&mut BufReader::with_capacity(1 << 16, &mut file)).map_err(io)?;
-        let found = pictures.len();
-        if limits.max_frames > 0 {
-            pictures.truncate(limits.max_frames);
-        }
+        let file = BufReader::with_capacity(1 << 16, File::open(path).map_err(io)?);
+        let mut index = FrameIndex::new(file, limits.max_frames);
+        find(&mut index).map_err(io)?;
         let size = ImageSize {
             width: 0,
             height: 0,
         };
         let mut frames = Self {
-            file,
-            pictures,
+            index,
             size,
-            found,
             max_dimension: limits.max_dimension,
         };
         frames.size = size_of(&frames.picture(0)?);
@@ -44,26 +37,16 @@ impl MjpegFrames {
     }
 
     pub fn found(&self) -> usize {
-        self.found
+        self.index.found()
     }
 
     fn picture(&mut self, index: usize) -> Result<RgbImage, Error> {
-        let frames = self.pictures.len();
-        let (start, length) = *self
-            .pictures
-            .get(index)
-            .ok_or_else(|| beyond(index, frames))?;
-        let named = |reason: String| Error::Video(format!("frame {index}: {reason}"));
-        let mut bytes = Vec::new();
-        self.file
-            .seek(SeekFrom::Start(start))
-            .and_then(|_| (&mut self.file).take(length).read_to_end(&mut bytes))
-            .map_err(|e| named(e.to_string()))?;
+        let bytes = self.index.read(index)?;
         let limits = DecodeLimits {
             max_pixels: MAX_PIXELS,
             ..DecodeLimits::default()
         };
-        decode(&bytes, &limits).map_err(|e| named(e.to_string()))
+        decode(&bytes, &limits).map_err(|e| Error::Video(format!("frame {index}: {e}")))
     }
 
     fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
@@ -76,29 +59,33 @@ impl MjpegFrames {
 /// Finds the pictures: each from its start marker to its end marker. Segments before the scan carry
 /// their length and are skipped whole (a thumbnail inside one has markers too); in the scan's data a
 /// marker's first byte is always followed by 0 or a restart marker unless it is a real one.
-fn index(reader: &mut impl BufRead) -> std::io::Result<Vec<(u64, u64)>> {
+fn find(index: &mut FrameIndex) -> std::io::Result<()> {
+    let mut at = 0;
+    while let Some((start, end)) = next_picture(index.file(), at)? {
+        index.add(start, end - start);
+        at = end;
+    }
+    Ok(())
+}
+
+/// Start and end of the first picture in what is left of a file, `at` bytes of which are read. One that
+/// is cut short ends with the file: what is there of it is the decoder's to refuse, by its number.
+fn next_picture(reader: &mut impl BufRead, at: u64) -> std::io::Result<Option<(u64, u64)>> {
     let mut bytes = Bytes {
         reader: reader.bytes(),
-        at: 0,
+        at,
     };
-    let mut pictures = Vec::new();
-    'pictures: while let Some(start) = bytes.find_start()? {
-        loop {
-            // After a segment, or in a scan: on to the next marker.
-            let Some(marker) = bytes.next_marker()? else {
-                // Cut short: what is there of the picture is the decoder's to refuse, by its number.
-                pictures.push((start, bytes.at - start));
-                break 'pictures;
-            };
-            match marker {
-                0xd9 => break,
-                0xd8 | 0x01 | 0xd0..=0xd7 | 0x00 => {}
-                _ => bytes.skip_segment()?,
-            }
+    let Some(start) = bytes.find_start()? else {
+        return Ok(None);
+    };
+    loop {
+        // After a segment, or in a scan: on to the next marker.
+        match bytes.next_marker()? {
+            None | Some(0xd9) => return Ok(Some((start, bytes.at))),
+            Some(0xd8 | 0x01 | 0xd0..=0xd7 | 0x00) => {}
+            Some(_) => bytes.skip_segment()?,
         }
-        pictures.push((start, bytes.at - start));
     }
-    Ok(pictures)
 }
 
 struct Bytes<R: BufRead> {
@@ -152,7 +139,7 @@ impl<R: BufRead> Bytes<R> {
 
 impl FrameSource for MjpegFrames {
     fn len(&self) -> usize {
-        self.pictures.len()
+        self.index.len()
     }
 
     fn size(&self) -> ImageSize {

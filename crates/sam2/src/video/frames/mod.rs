@@ -10,6 +10,8 @@ mod animation;
 mod ffmpeg;
 #[cfg(not(target_family = "wasm"))]
 mod folder;
+#[cfg(not(target_family = "wasm"))]
+mod index;
 mod live;
 #[cfg(not(target_family = "wasm"))]
 mod mjpeg;

@@ -1,11 +1,12 @@
 //! Y4M (uncompressed YUV), read at offsets: nothing is stored, nothing decoded ahead.
 
+use super::index::FrameIndex;
 use super::open::{MAX_PIXELS, VideoLimits, fit};
-use super::{FrameFuture, FrameSource, beyond};
+use super::{FrameFuture, FrameSource};
 use crate::Error;
 use sam2_image::{ImageSize, RgbImage};
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek};
 use std::path::Path;
 
 /// Longest header line that is read.
@@ -18,14 +19,12 @@ type Chroma = Option<(usize, usize)>;
 /// says full.
 #[derive(Debug)]
 pub(super) struct Y4mFrames {
-    file: BufReader<File>,
+    /// The planes of each frame.
+    index: FrameIndex,
     size: ImageSize,
     chroma: Chroma,
     full_range: bool,
     fps: Option<f64>,
-    /// Where the planes of each frame begin.
-    offsets: Vec<u64>,
-    found: usize,
     max_dimension: usize,
 }
 
@@ -65,41 +64,38 @@ impl Y4mFrames {
             chroma,
             full_range,
             fps,
-            offsets: Vec::new(),
-            found: 0,
             max_dimension: limits.max_dimension,
-            file,
+            index: FrameIndex::new(file, limits.max_frames),
         };
-        frames.index(limits.max_frames)?;
+        frames.find()?;
         Ok(frames)
     }
 
     /// Finds where frames begin. A frame that is cut short ends the list: reading it is the error.
-    fn index(&mut self, max_frames: usize) -> Result<(), Error> {
+    fn find(&mut self) -> Result<(), Error> {
         let io = |e: std::io::Error| Error::Video(e.to_string());
-        let bytes = self.frame_bytes() as i64;
-        while let Some(header) = line(&mut self.file)? {
+        let bytes = self.frame_bytes() as u64;
+        while let Some(header) = line(self.index.file())? {
             if !header.starts_with("FRAME") {
                 let text = format!(
                     "frame {}: its header is missing, the file is damaged",
-                    self.found
+                    self.index.found()
                 );
                 return Err(Error::Video(text));
             }
-            if max_frames == 0 || self.offsets.len() < max_frames {
-                self.offsets.push(self.file.stream_position().map_err(io)?);
-            }
-            self.found += 1;
-            self.file.seek_relative(bytes).map_err(io)?;
+            let start = self.index.file().stream_position().map_err(io)?;
+            self.index.add(start, bytes);
+            let skipped = self.index.file().seek_relative(bytes as i64);
+            skipped.map_err(io)?;
         }
-        match self.found {
+        match self.index.found() {
             0 => Err(Error::Video("the video has no frames".to_owned())),
             _ => Ok(()),
         }
     }
 
     pub fn found(&self) -> usize {
-        self.found
+        self.index.found()
     }
 
     pub fn fps(&self) -> Option<f64> {
@@ -120,16 +116,7 @@ impl Y4mFrames {
     }
 
     fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
-        let at = *self
-            .offsets
-            .get(index)
-            .ok_or_else(|| beyond(index, self.offsets.len()))?;
-        let mut data = vec![0; self.frame_bytes()];
-        let read = self
-            .file
-            .seek(SeekFrom::Start(at))
-            .and_then(|_| self.file.read_exact(&mut data));
-        read.map_err(|e| Error::Video(format!("frame {index} is cut short or unreadable: {e}")))?;
+        let data = self.index.read(index)?;
         let image = RgbImage::from_rgb(self.size.width, self.size.height, self.to_rgb(&data))?;
         Ok(fit(image, self.max_dimension))
     }
@@ -194,7 +181,7 @@ fn line(file: &mut BufReader<File>) -> Result<Option<String>, Error> {
 
 impl FrameSource for Y4mFrames {
     fn len(&self) -> usize {
-        self.offsets.len()
+        self.index.len()
     }
 
     fn size(&self) -> ImageSize {
