@@ -8,7 +8,9 @@ use super::job::TrackJob;
 use crate::CliError;
 use crate::npz::{NpzReader, NpzWriter};
 use sam2::image::Rle;
-use sam2::video::{ObjectId, SavedObject, SavedOutput, SavedRole, SavedSession, VideoPredictor};
+use sam2::video::{
+    ObjectId, SavedObject, SavedOutput, SavedPoint, SavedRole, SavedSession, VideoPredictor,
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -57,7 +59,7 @@ struct State {
 #[derive(Serialize, Deserialize)]
 struct Object {
     id: ObjectId,
-    points: Vec<(usize, Vec<([f32; 2], i32)>)>,
+    points: Vec<(usize, Vec<SavedPoint>)>,
     masks: Vec<usize>,
     tracked: Vec<(usize, bool)>,
     outputs: Vec<Output>,

@@ -118,7 +118,7 @@ impl<'a> Sink<'a> {
         let Some(first) = frames.next() else {
             return Ok(());
         };
-        let last = frames.last().unwrap_or(first);
+        let last = frames.next_back().unwrap_or(first);
         let folder = self.job.out.as_ref().filter(|_| self.job.overlay);
         let folder = folder.map(|out| out.join("overlay"));
         let mut writer = match &self.job.overlay_video {

@@ -50,7 +50,7 @@ pub use frames::{FolderFrames, OpenedVideo, VideoLimits, open_video};
 pub use output::{FrameMasks, LowResLogits, ObjectMask};
 pub use prompts::VideoPrompt;
 pub use propagate::{Pass, PassEnd, PassOptions};
-pub use saved::{SavedObject, SavedOutput, SavedRole, SavedSession};
+pub use saved::{SavedObject, SavedOutput, SavedPoint, SavedRole, SavedSession};
 pub use state::ObjectId;
 
 use crate::device::DeviceKind;

@@ -21,12 +21,15 @@ pub struct SavedSession {
     pub masks: Vec<(usize, ObjectId, Rle)>,
 }
 
+/// A click, or a corner of a box: (x, y) in pixels of the model's input, and its label.
+pub type SavedPoint = ([f32; 2], i32);
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct SavedObject {
     pub id: ObjectId,
-    /// Clicks and boxes by frame: (x, y) in pixels of the model's input, and the label.
-    pub points: Vec<(usize, Vec<([f32; 2], i32)>)>,
+    /// Clicks and boxes by frame.
+    pub points: Vec<(usize, Vec<SavedPoint>)>,
     /// Frames with a mask prompt.
     pub masks: Vec<usize>,
     /// Frames that a pass went over, and whether it went backward.
