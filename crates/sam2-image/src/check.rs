@@ -88,6 +88,19 @@ pub enum MaskFault {
         /// The number that travelled with the data.
         actual: u64,
     },
+    /// What stayed on the device is not what was made there.
+    #[error(
+        "mask check: the values changed since they were made: checksum {now}, it was {before}, \
+         more than {tolerance} apart"
+    )]
+    Changed {
+        /// When they were made.
+        before: f64,
+        /// When they were used.
+        now: f64,
+        /// Largest difference that rounding explains.
+        tolerance: f64,
+    },
     /// The device reported an error between request and answer.
     #[error("mask check: the device reported an error: {message}")]
     Device {

@@ -25,6 +25,7 @@ mod checksum;
 mod components;
 mod decode;
 mod error;
+mod fingerprint;
 mod jpeg;
 mod mask;
 mod orient;
@@ -46,10 +47,11 @@ pub use check::{
     ABSENT_LOGIT, IOU_RANGE, LOGIT_RANGE, LogitStats, MASK_PROMPT_LOGIT, MaskFault, SCORE_RANGE,
     inspect, inspect_scores,
 };
-pub use checksum::{checksum_weights, checksums, verify_checksums};
+pub use checksum::{CHECKSUM_BLOCK, checksum_weights, verify_checksums};
 pub use components::{Components, fill_holes_in_mask_scores, postprocess_logits};
 pub use decode::{DecodeLimits, decode};
 pub use error::ImageError;
+pub use fingerprint::Fingerprint;
 pub use mask::Mask;
 pub use overlay::{OverlayStyle, cut_out_png, draw_overlay, overlay_layer};
 pub use polygons::{Corner, Polygon, svg_path};

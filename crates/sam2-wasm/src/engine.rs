@@ -3,7 +3,6 @@
 use crate::error::{coded, to_js};
 use crate::log;
 use crate::prediction::Prediction;
-use sam2::checked::Fault;
 use sam2::image::RgbImage;
 use sam2::{
     Checkpoint, CleanUp, DeviceChoice, DeviceKind, Error, ImageEmbedding, ImagePredictor,
@@ -325,7 +324,7 @@ async fn warm_up(
             .await
         {
             // A blank picture may give a constant answer, which the mask check refuses.
-            Ok(_) | Err(Error::Fault(Fault { .. })) => {}
+            Ok(_) | Err(Error::Fault(_)) => {}
             Err(error) => return Err(error),
         }
     }

@@ -119,6 +119,21 @@ pub fn set_threads(threads: usize) -> Result<(), Error> {
 /// Burn's wgpu runtime starts once per process (or page); later calls share its device.
 static GPU: OnceLock<(Device, String, bool)> = OnceLock::new();
 
+/// wgpu's own handle, kept to destroy the device on purpose.
+#[cfg(all(feature = "fault-injection", not(target_family = "wasm")))]
+static RAW: OnceLock<burn::tensor::wgpu::wgpu::Device> = OnceLock::new();
+
+/// Takes the GPU away from under everything that uses it. `false` where there is none.
+#[cfg(feature = "fault-injection")]
+pub(crate) fn destroy_gpu() -> bool {
+    #[cfg(not(target_family = "wasm"))]
+    if let Some(device) = RAW.get() {
+        device.destroy();
+        return true;
+    }
+    false
+}
+
 async fn open_gpu(auto: bool) -> Result<Runtime, String> {
     if GPU.get().is_none() {
         let opened = start_gpu().await?;
@@ -172,6 +187,8 @@ async fn start_gpu() -> Result<(Device, String, bool), String> {
         let (device, setup) = opened
             .map_err(|_| "the driver failed while it was opened".to_owned())?
             .map_err(|e| e.to_string())?;
+        #[cfg(feature = "fault-injection")]
+        let _ = RAW.set(setup.device.clone());
         let info = setup.adapter.get_info();
         let software = info.device_type == burn::tensor::wgpu::wgpu::DeviceType::Cpu;
         Ok((device, info.name, software))

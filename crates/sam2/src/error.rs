@@ -41,7 +41,7 @@ pub enum Error {
     DeviceLost(String),
     /// A read-back that failed the mask check on every device tried.
     #[error("the mask check refused the result: {0}; try again, or use the device cpu")]
-    Fault(#[from] Fault),
+    Fault(#[source] Box<Fault>),
     /// The caller asked to stop.
     #[error("cancelled")]
     Cancelled,
@@ -70,5 +70,11 @@ impl Error {
             Self::Setting(_) => "bad_setting",
             Self::Video(_) => "unsupported_video",
         }
+    }
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(Box::new(fault))
     }
 }

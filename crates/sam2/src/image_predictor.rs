@@ -1,8 +1,10 @@
 //! `SAM2ImagePredictor` (sam2/sam2_image_predictor.py): a picture is encoded once, then each prompt
 //! costs the prompt encoder, the mask decoder and one read.
 
-use crate::checked::{Answer, read, read_answer};
+use crate::checked::{Answer, Held, Input, Ladder, Seal, guarded, read, read_answer_of, verify};
 use crate::device::DeviceKind;
+#[cfg(feature = "fault-injection")]
+use crate::inject::{self, Site};
 use crate::model::SharedModel;
 use crate::prompt::{LowResMask, Prompt};
 use crate::{Error, Model};
@@ -23,8 +25,9 @@ pub const MASK_THRESHOLD: f32 = 0.0;
 #[derive(Debug)]
 pub struct ImageEmbedding {
     image: ImageSize,
-    /// `[3, S, S]`, kept where a GPU encoded, so that the CPU can take over.
-    input: Option<Arc<Vec<f32>>>,
+    /// `[3, S, S]`, kept so that the picture can be encoded again: where the embedding was found
+    /// damaged, or the CPU has to take over.
+    input: Arc<Vec<f32>>,
     encoded: Mutex<Encoded>,
 }
 
@@ -35,6 +38,26 @@ struct Encoded {
     embed: Tensor<3>,
     high_res: Option<HighResFeatures>,
     device: DeviceKind,
+    /// Of both, taken when they were made.
+    seal: Seal,
+}
+
+/// What an embedding's seal is taken of.
+fn held(embed: &Tensor<3>, high_res: Option<&HighResFeatures>) -> Held {
+    let held = Held::new("the picture's embedding").with(embed);
+    match high_res {
+        Some(HighResFeatures { s0, s1 }) => held.with(s0).with(s1),
+        None => held,
+    }
+}
+
+impl Encoded {
+    fn input(&self) -> Input {
+        Input {
+            held: held(&self.embed, self.high_res.as_ref()),
+            seal: self.seal.clone(),
+        }
+    }
 }
 
 impl ImageEmbedding {
@@ -129,10 +152,10 @@ impl ImagePredictor {
     }
 
     /// Encodes a picture that was preprocessed elsewhere (`sam2_image::preprocess`), so that the next
-    /// picture can be prepared while this one is encoded.
+    /// picture can be prepared while this one is encoded. The embedding has passed the mask check.
     ///
     /// # Errors
-    /// As [`ImagePredictor::set_image`].
+    /// As [`ImagePredictor::set_image`]; [`Error::Fault`] where no device gave a sound embedding.
     pub async fn set_input(
         &self,
         input: Vec<f32>,
@@ -143,40 +166,47 @@ impl ImagePredictor {
             let text = format!("the preprocessed picture is not 3 x {size} x {size}");
             return Err(Error::Setting(text));
         }
-        let on_gpu = self.model.runtime().kind == DeviceKind::Gpu;
-        let (input, kept) = match on_gpu {
-            true => {
-                let input = Arc::new(input);
-                ((*input).clone(), Some(input))
-            }
-            false => (input, None),
-        };
-        let encoded = self.encode(input);
-        let embedding = ImageEmbedding {
-            image,
-            input: kept,
-            encoded: Mutex::new(encoded),
-        };
-        if on_gpu {
-            // One value read back: errors of the submission come to light here, not at the click.
-            let ready = self.lock(&embedding).embed.clone().sum();
-            if let Err(error) = read(self.model.runtime(), "the embedding", ready).await {
-                self.recover(&embedding, &error)?;
-            }
+        let input = Arc::new(input);
+        let mut ladder = Ladder::new(&self.model);
+        loop {
+            let made = async {
+                let encoded = self.encode((*input).clone()).await?;
+                verify(self.model.runtime(), &encoded.input()).await?;
+                Ok(encoded)
+            };
+            let error = match guarded(self.model.runtime(), made).await {
+                Ok(encoded) => {
+                    ladder.passed();
+                    let encoded = Mutex::new(encoded);
+                    return Ok(ImageEmbedding {
+                        image,
+                        input,
+                        encoded,
+                    });
+                }
+                Err(error) => at(error, image),
+            };
+            ladder.refuse(&self.model, error)?;
         }
-        Ok(embedding)
     }
 
-    fn encode(&self, input: Vec<f32>) -> Encoded {
+    /// The image encoder, and the seal of what it made.
+    async fn encode(&self, input: Vec<f32>) -> Result<Encoded, Error> {
         self.encodes.fetch_add(1, Ordering::Relaxed);
         let (base, size) = (self.model.base(), self.model.config().image_size);
+        let runtime = self.model.runtime();
         let input = from_vec(input, [1, 3, size, size], base.device());
         let features = base.forward_image(input);
-        Encoded {
-            embed: base.image_embedding(&features),
-            high_res: features.high_res,
-            device: self.model.runtime().kind,
-        }
+        let (embed, high_res) = (base.image_embedding(&features), features.high_res);
+        let seal = Seal::take(runtime, &held(&embed, high_res.as_ref()));
+        #[cfg(feature = "fault-injection")]
+        let embed = inject::tensor(runtime.kind, Site::Embedding, embed).await?;
+        Ok(Encoded {
+            embed,
+            high_res,
+            device: runtime.kind,
+            seal,
+        })
     }
 
     fn lock<'a>(&self, embedding: &'a ImageEmbedding) -> std::sync::MutexGuard<'a, Encoded> {
@@ -187,22 +217,9 @@ impl ImagePredictor {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Moves model and picture to the CPU; gives `error` back where that is where they are.
-    fn recover(&self, embedding: &ImageEmbedding, error: &Error) -> Result<(), Error> {
-        let moved = self.model.fall_back(&error.to_string())?;
-        let behind = self.lock(embedding).device != self.model.runtime().kind;
-        if !moved && !behind {
-            return Err(match error {
-                Error::Fault(fault) => Error::Fault(fault.clone()),
-                other => Error::DeviceLost(other.to_string()),
-            });
-        }
-        let Some(input) = &embedding.input else {
-            return Err(Error::DeviceLost(
-                "the picture has to be opened again".to_owned(),
-            ));
-        };
-        let encoded = self.encode((**input).clone());
+    /// Encodes the picture again, where the model works now.
+    async fn encode_again(&self, embedding: &ImageEmbedding) -> Result<(), Error> {
+        let encoded = self.encode((*embedding.input).clone()).await?;
         *self.lock(embedding) = encoded;
         Ok(())
     }
@@ -270,28 +287,24 @@ impl ImagePredictor {
         points: &[PromptPoint],
         mask: Option<&LowResMask>,
     ) -> Result<Answer, Error> {
-        let stale = self.lock(embedding).device != self.model.runtime().kind;
-        if stale {
-            self.recover(
-                embedding,
-                &Error::DeviceLost("another picture's work".to_owned()),
-            )?;
-        }
-        let mut tries = 0;
+        let (mut ladder, mut damaged) = (Ladder::new(&self.model), false);
         loop {
-            let error = match self.decode(embedding, points, mask).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => error,
-            };
-            tracing::warn!(code = error.code(), %error, tries, "a decode was refused");
-            match error {
-                Error::Fault(_) if tries == 0 => {}
-                Error::Fault(_) | Error::DeviceLost(_) if tries <= 1 => {
-                    self.recover(embedding, &error)?;
+            let work = async {
+                // Another picture's work may have moved the model, too.
+                if damaged || self.lock(embedding).device != self.model.runtime().kind {
+                    self.encode_again(embedding).await?;
                 }
-                error => return Err(error),
-            }
-            tries += 1;
+                self.decode(embedding, points, mask).await
+            };
+            let error = match guarded(self.model.runtime(), work).await {
+                Ok(answer) => {
+                    ladder.passed();
+                    return Ok(answer);
+                }
+                Err(error) => at(error, embedding.image),
+            };
+            damaged = matches!(&error, Error::Fault(fault) if fault.input);
+            ladder.refuse(&self.model, error)?;
         }
     }
 
@@ -303,13 +316,23 @@ impl ImagePredictor {
         mask: Option<&LowResMask>,
     ) -> Result<Answer, Error> {
         let (base, runtime) = (self.model.base(), self.model.runtime());
-        let Encoded {
-            embed, high_res, ..
-        } = self.lock(embedding).clone();
+        #[allow(unused_mut)] // for the faults of tests
+        let mut encoded = self.lock(embedding).clone();
+        #[cfg(feature = "fault-injection")]
+        {
+            let site = Site::CachedEmbedding;
+            encoded.embed = inject::tensor(runtime.kind, site, encoded.embed).await?;
+        }
+        let inputs = [encoded.input()];
         let mask = mask.map(|m| from_vec(m.logits.to_vec(), [1, m.side, m.side, 1], base.device()));
-        let output = base.decode(embed, high_res.as_ref(), &[points.to_vec()], mask);
+        let output = base.decode(
+            encoded.embed,
+            encoded.high_res.as_ref(),
+            &[points.to_vec()],
+            mask,
+        );
         let sigmoid = base.config.iou_prediction_use_sigmoid;
-        read_answer(runtime, &output, sigmoid, None).await
+        read_answer_of(runtime, &output, sigmoid, None, &inputs).await
     }
 
     /// The features of an encoded picture, planes first, as the official predictor keeps them.
@@ -338,5 +361,16 @@ impl ImagePredictor {
         let values = x.permute([0, 3, 1, 2]).reshape([b * c * h * w]);
         let values = read(self.model.runtime(), "the features", values).await?;
         Ok((values, [b, c, h, w]))
+    }
+}
+
+/// A fault, with the size of the picture it belongs to.
+fn at(error: Error, image: ImageSize) -> Error {
+    match error {
+        Error::Fault(mut fault) => {
+            fault.size = Some(image);
+            Error::Fault(fault)
+        }
+        other => other,
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn enforce(objects: &mut [Object], budget: usize, frame: usize, reach
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::video::sealed::SealedMemory;
     use sam2_model::ops::from_vec;
     use sam2_model::sam2_base::heads::ObjectAnswer;
 
@@ -73,8 +74,9 @@ mod tests {
             object_score: 1.0,
             obj_ptr: vec![0.0; 4],
         };
-        let device = crate::Runtime::cpu("").device().clone();
-        let memory = Some(from_vec(vec![0.0; 200], [1, 50, 4], &device));
+        let cpu = crate::Runtime::cpu("");
+        let memory = from_vec(vec![0.0; 200], [1, 50, 4], cpu.device());
+        let memory = SealedMemory::split(&cpu, &memory).pop();
         Output {
             memory,
             ..Output::new(answer, prompted)

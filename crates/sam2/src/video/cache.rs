@@ -1,13 +1,13 @@
 //! Image features of recently used frames, under a byte budget.
 
-use sam2_model::ImageFeatures;
+use super::sealed::SealedFeatures;
 use std::collections::VecDeque;
 
 /// Least recently used first out.
 #[derive(Debug)]
 pub(super) struct FeatureCache {
     /// The most recently used last.
-    entries: VecDeque<(usize, ImageFeatures)>,
+    entries: VecDeque<(usize, SealedFeatures)>,
     budget: usize,
     bytes: usize,
 }
@@ -21,7 +21,7 @@ impl FeatureCache {
         }
     }
 
-    pub fn get(&mut self, frame: usize) -> Option<ImageFeatures> {
+    pub fn get(&mut self, frame: usize) -> Option<SealedFeatures> {
         let at = self.entries.iter().position(|(f, _)| *f == frame)?;
         let entry = self.entries.remove(at)?;
         let features = entry.1.clone();
@@ -30,7 +30,7 @@ impl FeatureCache {
     }
 
     /// Keeps features; the newest stay whatever the budget.
-    pub fn insert(&mut self, frame: usize, features: ImageFeatures) {
+    pub fn insert(&mut self, frame: usize, features: SealedFeatures) {
         self.remove(frame);
         self.bytes += bytes_of(&features);
         self.entries.push_back((frame, features));
@@ -63,7 +63,7 @@ impl FeatureCache {
     }
 }
 
-fn bytes_of(features: &ImageFeatures) -> usize {
+fn bytes_of(features: &SealedFeatures) -> usize {
     let embed: usize = features.embed.dims().iter().product();
     let high_res = features.high_res.as_ref().map_or(0, |levels| {
         [&levels.s0, &levels.s1]
@@ -77,15 +77,17 @@ fn bytes_of(features: &ImageFeatures) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sam2_model::ImageFeatures;
     use sam2_model::ops::from_vec;
 
     /// 400 bytes.
-    fn features(value: f32) -> ImageFeatures {
-        let device = crate::Runtime::cpu("").device().clone();
-        ImageFeatures {
-            embed: from_vec(vec![value; 100], [1, 25, 4], &device),
+    fn features(value: f32) -> SealedFeatures {
+        let cpu = crate::Runtime::cpu("");
+        let features = ImageFeatures {
+            embed: from_vec(vec![value; 100], [1, 25, 4], cpu.device()),
             high_res: None,
-        }
+        };
+        SealedFeatures::new(&cpu, features)
     }
 
     #[test]
@@ -101,6 +103,7 @@ mod tests {
             .get(7)
             .unwrap()
             .embed
+            .clone()
             .into_data()
             .try_into_vec::<f32>()
             .unwrap();

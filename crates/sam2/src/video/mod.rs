@@ -42,6 +42,7 @@ mod output;
 mod prompts;
 mod propagate;
 mod saved;
+mod sealed;
 mod state;
 
 pub use frames::FrameSource;

@@ -1,12 +1,14 @@
 //! The network's part of a frame: features, tracking, and prompts (`_run_single_frame_inference`).
 
 use super::VideoPredictor;
-use super::state::{Object, Output, PromptRole};
-use crate::checked::{Answer, read_answer};
+use super::sealed::{SealedFeatures, SealedMemory};
+use super::state::{Object, ObjectId, Output, PromptRole};
+use crate::checked::{Answer, Input, Ladder, guarded, read_answer_of, verify};
+#[cfg(feature = "fault-injection")]
+use crate::inject::{self, Site};
 use crate::{Error, SharedModel};
 use burn::tensor::Tensor;
 use sam2_image::{fill_holes_in_mask_scores, resize_antialias, video_preprocess};
-use sam2_model::ImageFeatures;
 use sam2_model::ops::from_vec;
 use sam2_model::sam::prompt_encoder::PromptPoint;
 use sam2_model::sam2_base::heads::{MASK_PROMPT_LOGIT, SamHeads, TokenAnswers};
@@ -29,8 +31,10 @@ pub(super) enum PromptInput {
 
 impl VideoPredictor {
     /// The features of a frame, from the cache or the image encoder (`_get_image_feature`).
-    pub(super) async fn features(&mut self, frame: usize) -> Result<ImageFeatures, Error> {
+    pub(super) async fn features(&mut self, frame: usize) -> Result<SealedFeatures, Error> {
         if let Some(features) = self.features.get(frame) {
+            #[cfg(feature = "fault-injection")]
+            let features = self.tampered(features, Site::CachedEmbedding).await?;
             return Ok(features);
         }
         let start = Instant::now();
@@ -43,7 +47,21 @@ impl VideoPredictor {
         let features = base.forward_image(from_vec(input, [1, 3, size, size], base.device()));
         self.stats.encoding += start.elapsed();
         self.stats.encodes += 1;
+        let features = SealedFeatures::new(self.model.runtime(), features);
+        #[cfg(feature = "fault-injection")]
+        let features = self.tampered(features, Site::Embedding).await?;
         self.features.insert(frame, features.clone());
+        Ok(features)
+    }
+
+    #[cfg(feature = "fault-injection")]
+    async fn tampered(
+        &self,
+        mut features: SealedFeatures,
+        site: Site,
+    ) -> Result<SealedFeatures, Error> {
+        let embed = features.embed.clone();
+        *features.embed_mut() = inject::tensor(self.model.runtime().kind, site, embed).await?;
         Ok(features)
     }
 
@@ -66,21 +84,33 @@ impl VideoPredictor {
     }
 
     /// After a failed step: lets it be tried again (first anew on the same device, then on the CPU), or
-    /// gives the error back.
-    fn recover(&mut self, error: Error, tries: &mut u32) -> Result<(), Error> {
-        tracing::warn!(code = error.code(), %error, tries, "a step of the video was refused");
-        match &error {
-            Error::Fault(_) if *tries == 0 => {}
-            Error::Fault(_) | Error::DeviceLost(_) if *tries <= 1 => {
-                if !self.model.fall_back(&error.to_string())? {
-                    return Err(error);
-                }
-            }
-            _ => return Err(error),
+    /// gives the error back. What went into it is made again where it was found damaged.
+    fn recover(&mut self, error: Error, ladder: &mut Ladder) -> Result<(), Error> {
+        let damaged = matches!(&error, Error::Fault(fault) if fault.input);
+        ladder.refuse(&self.model, error)?;
+        if damaged {
+            self.drop_device_state();
         }
-        *tries += 1;
-        self.drop_device_state();
+        self.follow_device();
         Ok(())
+    }
+
+    /// A fault, with its place in the video. `objects` are those of the batch.
+    fn placed(&self, error: Error, frame: usize, objects: &[ObjectId]) -> Error {
+        let Error::Fault(mut fault) = error else {
+            return error;
+        };
+        if fault.frame.is_some() {
+            return Error::Fault(fault);
+        }
+        fault.frame = Some(frame);
+        fault.size = Some(self.size);
+        fault.object = match (fault.item, objects) {
+            (Some(item), objects) => objects.get(item).copied(),
+            (None, [one]) => Some(*one),
+            (None, _) => None,
+        };
+        Error::Fault(fault)
     }
 
     /// Tracks `objects` (indices) on a frame where they were not prompted, all of them or none.
@@ -90,17 +120,23 @@ impl VideoPredictor {
         reverse: bool,
         objects: &[usize],
     ) -> Result<(), Error> {
-        let mut tries = 0;
+        let mut ladder = Ladder::new(&self.model);
         loop {
-            match self.track_once(frame, reverse, objects).await {
+            let model = SharedModel::clone(&self.model);
+            let work = self.track_once(frame, reverse, objects);
+            match guarded(model.runtime(), work).await {
                 Ok(outputs) => {
+                    ladder.passed();
                     self.stats.tracked += outputs.len() as u64;
                     for (index, output) in outputs {
                         self.objects[index].outputs.non_cond.insert(frame, output);
                     }
                     return Ok(());
                 }
-                Err(error) => self.recover(error, &mut tries)?,
+                Err(error) => {
+                    let error = self.placed(error, frame, &[]);
+                    self.recover(error, &mut ladder)?;
+                }
             }
         }
     }
@@ -129,9 +165,12 @@ impl VideoPredictor {
         let mut out = Vec::with_capacity(objects.len());
         for group in groups.values() {
             for batch in group.chunks(most.max(1)) {
-                let answer = self.decode_batch(&features, batch).await?;
+                let answer = self.decode_batch(&features, batch).await;
+                let ids = batch.iter().map(|(index, _)| self.objects[*index].id);
+                let ids: Vec<ObjectId> = ids.collect();
+                let answer = answer.map_err(|error| self.placed(error, frame, &ids))?;
                 let mut outputs = self.choose(&answer, multimask, false);
-                self.remember(&features, &mut outputs)?;
+                self.remember(&features, &mut outputs).await?;
                 out.extend(batch.iter().map(|(index, _)| *index).zip(outputs));
             }
         }
@@ -141,27 +180,44 @@ impl VideoPredictor {
     /// Memory attention, heads and one read for a batch of tracked objects.
     async fn decode_batch(
         &mut self,
-        features: &ImageFeatures,
+        features: &SealedFeatures,
         batch: &[(usize, MemoryPlan)],
     ) -> Result<Answer, Error> {
         let model = SharedModel::clone(&self.model);
         let start = Instant::now();
         let conditioned = self.condition(features, batch)?;
+        let inputs = self.inputs(features, batch);
         self.stats.memory_attention += start.elapsed();
         let start = Instant::now();
         let points = vec![Vec::new(); batch.len()];
         let heads = model
             .base()
             .forward_sam_heads(conditioned, features, &points, None);
-        let answer = self.read(heads).await;
+        let answer = self.read(heads, &inputs).await;
         self.stats.decoding += start.elapsed();
         answer
+    }
+
+    /// What goes into a batch: the frame's features and the memories of its plans.
+    fn inputs(&self, features: &SealedFeatures, batch: &[(usize, MemoryPlan)]) -> Vec<Input> {
+        let memories = batch.iter().flat_map(|(index, plan)| {
+            let outputs = &self.objects[*index].outputs;
+            let output = |slot: &Slot| outputs.of(slot.cond).get(&slot.frame);
+            plan.frames
+                .iter()
+                .filter_map(move |(_, slot)| output(slot)?.memory.as_ref())
+        });
+        let memories = SealedMemory::input(memories);
+        [Some(features.input()), memories]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     /// The features, conditioned on the memories of a batch: `[B, HW, C]`.
     fn condition(
         &self,
-        features: &ImageFeatures,
+        features: &SealedFeatures,
         batch: &[(usize, MemoryPlan)],
     ) -> Result<Tensor<3>, Error> {
         let objects: Vec<ObjectMemory> = batch
@@ -180,13 +236,14 @@ impl VideoPredictor {
         Ok(self.model.base().condition_on_memory(features, &objects))
     }
 
-    async fn read(&self, heads: SamHeads) -> Result<Answer, Error> {
+    async fn read(&self, heads: SamHeads, inputs: &[Input]) -> Result<Answer, Error> {
         let sigmoid = self.model.config().iou_prediction_use_sigmoid;
-        read_answer(
+        read_answer_of(
             self.model.runtime(),
             &heads.decoder,
             sigmoid,
             Some(heads.obj_ptrs),
+            inputs,
         )
         .await
     }
@@ -240,7 +297,10 @@ impl VideoPredictor {
             return Ok(false);
         }
         let features = self.features(slot.frame).await?;
-        self.remember(&features, std::slice::from_mut(&mut output))?;
+        // Nothing else is computed from them now, so that no answer would tell.
+        verify(self.model.runtime(), &features.input()).await?;
+        self.remember(&features, std::slice::from_mut(&mut output))
+            .await?;
         self.objects[index]
             .outputs
             .of_mut(slot.cond)
@@ -249,7 +309,11 @@ impl VideoPredictor {
     }
 
     /// Runs the memory encoder for outputs of one frame, which are prompted all or none.
-    fn remember(&mut self, features: &ImageFeatures, outputs: &mut [Output]) -> Result<(), Error> {
+    async fn remember(
+        &mut self,
+        features: &SealedFeatures,
+        outputs: &mut [Output],
+    ) -> Result<(), Error> {
         let start = Instant::now();
         let base = self.model.base();
         let prompted = outputs
@@ -266,12 +330,15 @@ impl VideoPredictor {
         let logits: Vec<&[f32]> = logits.iter().map(Vec::as_slice).collect();
         let scores: Vec<f32> = outputs.iter().map(|output| output.object_score).collect();
         let memories = base.encode_new_memory(features, &logits, &scores, prompted);
-        let single = outputs.len() == 1;
-        for (i, output) in outputs.iter_mut().enumerate() {
-            output.memory = Some(match single {
-                true => memories.clone(),
-                false => memories.clone().narrow(0, i, 1),
-            });
+        let memories = SealedMemory::split(self.model.runtime(), &memories);
+        for (output, memory) in outputs.iter_mut().zip(memories) {
+            #[cfg(feature = "fault-injection")]
+            let memory = {
+                let kind = self.model.runtime().kind;
+                let tensor = inject::tensor(kind, Site::Memory, memory.tensor.clone()).await?;
+                memory.with_tensor(tensor)
+            };
+            output.memory = Some(memory);
         }
         self.stats.memories += outputs.len() as u64;
         self.stats.memory_encoding += start.elapsed();
@@ -298,15 +365,23 @@ impl VideoPredictor {
     pub(super) async fn answer_prompt(
         &mut self,
         frame: usize,
-        object: Option<usize>,
+        (id, object): (ObjectId, Option<usize>),
         role: PromptRole,
         input: &PromptInput,
     ) -> Result<Output, Error> {
-        let mut tries = 0;
+        let mut ladder = Ladder::new(&self.model);
         loop {
-            match self.answer_prompt_once(frame, object, role, input).await {
-                Ok(output) => return Ok(output),
-                Err(error) => self.recover(error, &mut tries)?,
+            let model = SharedModel::clone(&self.model);
+            let work = self.answer_prompt_once(frame, object, role, input);
+            match guarded(model.runtime(), work).await {
+                Ok(output) => {
+                    ladder.passed();
+                    return Ok(output);
+                }
+                Err(error) => {
+                    let error = self.placed(error, frame, &[id]);
+                    self.recover(error, &mut ladder)?;
+                }
             }
         }
     }
@@ -336,18 +411,19 @@ impl VideoPredictor {
             }
             PromptInput::Points { points, previous } => (points.clone(), previous.clone()),
         };
-        let image = match (role.is_init_cond_frame, object) {
-            (true, _) | (_, None) => base.image_embedding(&features),
+        let (image, inputs) = match (role.is_init_cond_frame, object) {
+            (true, _) | (_, None) => (base.image_embedding(&features), vec![features.input()]),
             (false, Some(index)) => {
-                let plan = self.plan(index, frame, role.reverse).await?;
-                self.condition(&features, &[(index, plan)])?
+                let batch = [(index, self.plan(index, frame, role.reverse).await?)];
+                let image = self.condition(&features, &batch)?;
+                (image, self.inputs(&features, &batch))
             }
         };
         let start = Instant::now();
         let multimask = base.use_multimask(role.is_init_cond_frame, points.len());
         let mask = mask.map(|mask| from_vec(mask, [1, low, low, 1], base.device()));
         let heads = base.forward_sam_heads(image, &features, &[points], mask);
-        let answer = self.read(heads).await;
+        let answer = self.read(heads, &inputs).await;
         self.stats.decoding += start.elapsed();
         let chosen = base.choose(tokens(&answer?, 0), multimask);
         Ok(Output::new(chosen, true))
@@ -356,7 +432,7 @@ impl VideoPredictor {
     /// A mask prompt that is itself the answer; the heads give its pointer.
     async fn mask_as_output(
         &mut self,
-        features: &ImageFeatures,
+        features: &SealedFeatures,
         mask: &[f32],
     ) -> Result<Output, Error> {
         let model = SharedModel::clone(&self.model);
@@ -369,7 +445,7 @@ impl VideoPredictor {
         let logits = resize_antialias(&high, (size, size), (low, low))?;
         let appearing = mask.iter().any(|v| *v > 0.0);
         let answer = match base.forward_mask_prompt(features, mask.to_vec()) {
-            Some(heads) => Some(self.read(heads).await?),
+            Some(heads) => Some(self.read(heads, &[features.input()]).await?),
             None => None,
         };
         let tokens = answer.as_ref().map(|answer| tokens(answer, 0));
@@ -401,7 +477,7 @@ fn memory_of<'a>(object: &'a Object, plan: &MemoryPlan) -> Option<ObjectMemory<'
     let frames = plan
         .frames
         .iter()
-        .map(|(t_pos, slot)| Some((*t_pos, output(slot)?.memory.clone()?)));
+        .map(|(t_pos, slot)| Some((*t_pos, output(slot)?.memory.as_ref()?.tensor.clone())));
     let pointers = plan
         .pointers
         .iter()

@@ -95,7 +95,9 @@ impl VideoPredictor {
             points: points.clone(),
             previous,
         };
-        let output = self.answer_prompt(frame, index, role, &input).await?;
+        let output = self
+            .answer_prompt(frame, (object, index), role, &input)
+            .await?;
         self.commit(frame, object, role, output, |object| {
             object.points.insert(frame, points);
             object.masks.remove(&frame);
@@ -122,7 +124,9 @@ impl VideoPredictor {
         let index = self.objects.iter().position(|o| o.id == object);
         let role = self.role(index, frame)?;
         let input = PromptInput::Mask(to_model_size(mask, self.model.config().image_size)?);
-        let output = self.answer_prompt(frame, index, role, &input).await?;
+        let output = self
+            .answer_prompt(frame, (object, index), role, &input)
+            .await?;
         self.commit(frame, object, role, output, |object| {
             object.masks.insert(frame);
             object.points.remove(&frame);

@@ -1,6 +1,6 @@
 //! What is known of the objects (the official `inference_state`).
 
-use burn::tensor::Tensor;
+use super::sealed::SealedMemory;
 use half::f16;
 use indexmap::IndexMap;
 use sam2_model::sam::prompt_encoder::PromptPoint;
@@ -45,7 +45,7 @@ pub(super) struct Output {
     /// Before holes are filled: a tracked frame is remembered unfilled, but shown filled.
     pub logits: Logits,
     /// `[1, HW, D]`, a cache: made from the frame's features and the logits.
-    pub memory: Option<Tensor<3>>,
+    pub memory: Option<SealedMemory>,
     /// Prompted by the person: the memory is made of the filled mask, cut at 0 where the model says so.
     pub is_mask_from_pts: bool,
     /// `[C]`.
@@ -67,10 +67,9 @@ impl Output {
     }
 
     pub fn bytes(&self) -> usize {
-        let memory = self
-            .memory
-            .as_ref()
-            .map_or(0, |t| t.dims().iter().product::<usize>() * 4);
+        let memory = self.memory.as_ref().map_or(0, |memory| {
+            memory.tensor.dims().iter().product::<usize>() * 4
+        });
         memory + self.logits.bytes()
     }
 }
