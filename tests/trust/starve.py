@@ -196,7 +196,8 @@ def main():
     cases = {
         "segment, micro": ["segment", picture, *model, "--prompts", str(MICRO / "prompts/large.json"), "--npz", "x.npz", "--json"],
         "segment, the embedded model": ["segment", picture, "--point", "100,80", "--npz", "x.npz", "--json"],
-        "track, 12 frames, 3 objects": ["track", str(MICRO / "frames"), *model, "--prompts", str(MICRO / "tracks.json"), "--npz", "x.npz", "--json"],
+        "track, the embedded model": ["track", str(MICRO / "frames"), "--point", "52,54", "--max-frames", "6", "--npz", "x.npz", "--json"],
+        "track, micro, 3 objects": ["track", str(MICRO / "frames"), *model, "--prompts", str(MICRO / "tracks.json"), "--npz", "x.npz", "--json"],
     }
     limiter = starver()
     rows, bad = [], []

@@ -8,6 +8,9 @@ mod devices;
 mod error;
 mod eval;
 mod files;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod fuzz;
 mod locate;
 mod log;
 mod models;

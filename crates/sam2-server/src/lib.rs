@@ -22,6 +22,9 @@ mod conditional;
 pub mod cores;
 mod encoding;
 mod error;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod fuzz;
 mod headers;
 mod logging;
 mod media_type;

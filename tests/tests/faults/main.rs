@@ -84,7 +84,10 @@ fn no_fault_shows_a_wrong_mask() -> Result<()> {
                 for &rate in rates() {
                     // Everything that a GPU gives is wrong, and then what the CPU gives as well.
                     let only = [Some(runtime.kind), None];
-                    for device in only.into_iter().take(if full() && rate == 1.0 { 2 } else { 1 }) {
+                    for device in only
+                        .into_iter()
+                        .take(if full() && rate == 1.0 { 2 } else { 1 })
+                    {
                         let plan = Plan {
                             rate,
                             device,

@@ -2,7 +2,7 @@
 
 mod inputs;
 mod job;
-mod mask_input;
+pub mod mask_input;
 mod pipeline;
 mod prompts;
 pub mod sink;

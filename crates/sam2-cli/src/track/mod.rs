@@ -3,7 +3,7 @@
 mod encode;
 mod interrupt;
 mod job;
-mod prompts;
+pub mod prompts;
 mod resume;
 mod run;
 mod sink;

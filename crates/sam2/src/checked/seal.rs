@@ -292,11 +292,11 @@ mod tests {
         let before = [0.01, -0.02, 1.0];
         let near = [0.01 + 4e-7, -0.02, 1.0];
         compare(&before, &near, 64).unwrap();
-        compare(&before, &[0.01 + 1e-5, -0.02, 1.0], 64).unwrap_err();
+        compare(&before, &[0.01 + 5e-6, -0.02, 1.0], 64).unwrap_err();
         compare(&before, &[f32::NAN, -0.02, 1.0], 64).unwrap_err();
         compare(&[0.0; 3], &[0.0; 3], 64).unwrap_err();
         compare(&[f32::INFINITY; 3], &[f32::INFINITY; 3], 64).unwrap_err();
         // The larger the tensor the more rounding there is to allow for.
-        compare(&before, &[0.01 + 1e-5, -0.02, 1.0], 1 << 20).unwrap();
+        compare(&before, &[0.01 + 5e-6, -0.02, 1.0], 1 << 20).unwrap();
     }
 }
