@@ -27,7 +27,6 @@ mod error;
 mod index;
 pub mod manifest;
 mod metadata;
-mod need;
 mod pt;
 mod safetensors;
 mod sniff;
@@ -42,7 +41,6 @@ pub use error::CheckpointError;
 pub use index::{Mismatch, TensorIndex, TensorInfo, WrongShape};
 pub use manifest::Manifest;
 pub use metadata::{FORMAT, Metadata};
-pub use need::{MemoryNeed, memory_need};
 #[cfg(not(target_family = "wasm"))]
 pub use source::FileSource;
 pub use source::{MaybeSync, ReadAt};

@@ -15,6 +15,7 @@ mod locate;
 mod log;
 mod models;
 mod npz;
+mod oom;
 mod output;
 mod pointed;
 mod progress;
@@ -30,7 +31,11 @@ pub use error::CliError;
 use sam2_server::Settings;
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: oom::Remembering = oom::Remembering;
+
 fn main() -> ExitCode {
+    oom::explain_aborts();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return wrong_usage(&error),

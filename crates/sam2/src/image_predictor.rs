@@ -2,7 +2,7 @@
 //! costs the prompt encoder, the mask decoder and one read.
 
 use crate::checked::{Answer, Held, Input, Ladder, Seal, guarded, read, read_answer_of, verify};
-use crate::device::DeviceKind;
+use crate::device::{DeviceKind, Runtime};
 #[cfg(feature = "fault-injection")]
 use crate::inject::{self, Site};
 use crate::model::SharedModel;
@@ -10,6 +10,7 @@ use crate::prompt::{LowResMask, Prompt};
 use crate::{Error, Model};
 use burn::tensor::Tensor;
 use sam2_image::{ImageSize, Mask, RgbImage, preprocess, upsample_threshold};
+use sam2_model::ops::cpu::CpuTensor;
 use sam2_model::ops::from_vec;
 use sam2_model::sam::mask_decoder::HighResFeatures;
 use sam2_model::sam::prompt_encoder::PromptPoint;
@@ -25,9 +26,9 @@ pub const MASK_THRESHOLD: f32 = 0.0;
 #[derive(Debug)]
 pub struct ImageEmbedding {
     image: ImageSize,
-    /// `[3, S, S]`, kept so that the picture can be encoded again: where the embedding was found
-    /// damaged, or the CPU has to take over.
-    input: Arc<Vec<f32>>,
+    /// `[1, 3, S, S]` in this computer's memory, kept so that the picture can be encoded again: where
+    /// the embedding was found damaged, or the CPU has to take over.
+    input: Tensor<4>,
     encoded: Mutex<Encoded>,
 }
 
@@ -166,11 +167,12 @@ impl ImagePredictor {
             let text = format!("the preprocessed picture is not 3 x {size} x {size}");
             return Err(Error::Setting(text));
         }
-        let input = Arc::new(input);
+        let cpu = Runtime::cpu("the picture is kept here");
+        let input = from_vec(input, [1, 3, size, size], cpu.device());
         let mut ladder = Ladder::new(&self.model);
         loop {
             let made = async {
-                let encoded = self.encode((*input).clone()).await?;
+                let encoded = self.encode(&input).await?;
                 verify(self.model.runtime(), &encoded.input()).await?;
                 Ok(encoded)
             };
@@ -191,11 +193,16 @@ impl ImagePredictor {
     }
 
     /// The image encoder, and the seal of what it made.
-    async fn encode(&self, input: Vec<f32>) -> Result<Encoded, Error> {
+    async fn encode(&self, input: &Tensor<4>) -> Result<Encoded, Error> {
         self.encodes.fetch_add(1, Ordering::Relaxed);
-        let (base, size) = (self.model.base(), self.model.config().image_size);
-        let runtime = self.model.runtime();
-        let input = from_vec(input, [1, 3, size, size], base.device());
+        let (base, runtime) = (self.model.base(), self.model.runtime());
+        let input = match (runtime.kind, CpuTensor::new(input.clone())) {
+            (DeviceKind::Gpu, Some(values)) => {
+                from_vec(values.data().into_owned(), input.dims(), base.device())
+            }
+            // The same memory: nothing is copied.
+            _ => input.clone(),
+        };
         let features = base.forward_image(input);
         let (embed, high_res) = (base.image_embedding(&features), features.high_res);
         let seal = Seal::take(runtime, &held(&embed, high_res.as_ref()));
@@ -219,7 +226,7 @@ impl ImagePredictor {
 
     /// Encodes the picture again, where the model works now.
     async fn encode_again(&self, embedding: &ImageEmbedding) -> Result<(), Error> {
-        let encoded = self.encode((*embedding.input).clone()).await?;
+        let encoded = self.encode(&embedding.input).await?;
         *self.lock(embedding) = encoded;
         Ok(())
     }

@@ -3,21 +3,26 @@
 use crate::Error;
 use sam2_checkpoint::config::ModelConfig;
 
-/// Bytes that loading the model and encoding one picture take at most: parameters twice (the file's
-/// bytes may be in memory beside them, as in the page) and the largest maps of the first stage.
+#[cfg(not(target_family = "wasm"))]
+mod limits;
+
+/// Bytes that loading the model and encoding one picture take at most.
 ///
-/// Calibrated against measured peaks; see ARCHITECTURE.md.
+/// `parameters + 12 maps of the first stage + 24 bytes for each value of the input's side squared +
+/// 32 MB`, with the file once more in wasm, where it is in memory while it is read. A map of the first
+/// stage is `[S / 4, S / 4, embed_dim]`: qkv, scores, hidden layer and residual of the widest moment;
+/// the input is there three times (the picture, normalised, and kept). Calibrated against VmHWM of real
+/// runs on the CPU, see tests/trust/MEMORY.md.
 pub fn need(config: &ModelConfig) -> u64 {
     let parameters = config.num_parameters() * 4;
-    let tokens = (config.image_size as u64 / 4).pow(2);
-    // qkv of the first stage and of its successor (half the places, twice the width), the map itself,
-    // its normalised copy and the output.
-    let first_stage = tokens * config.image_encoder.trunk.embed_dim as u64 * 4 * 7;
-    2 * parameters + first_stage + (64 << 20)
+    let pixels = (config.image_size as u64).pow(2);
+    let map = pixels / 16 * config.image_encoder.trunk.embed_dim as u64 * 4;
+    let copies = if cfg!(target_family = "wasm") { 2 } else { 1 };
+    copies * parameters + 12 * map + 24 * pixels + (32 << 20)
 }
 
-/// Bytes this process may still take: the smaller of what the machine has free and what its cgroup
-/// allows; in wasm what is left of 4 GiB. `None` where it cannot be known.
+/// Bytes this process may still take: the least of what the machine has free, what its cgroups allow,
+/// and what `ulimit -v` leaves; in wasm what is left of 4 GiB. `None` where it cannot be known.
 pub fn available() -> Option<u64> {
     #[cfg(target_family = "wasm")]
     {
@@ -26,27 +31,7 @@ pub fn available() -> Option<u64> {
     }
     #[cfg(not(target_family = "wasm"))]
     {
-        let read = |path: &str| std::fs::read_to_string(path).ok();
-        let number = |path: &str| read(path)?.trim().parse::<u64>().ok();
-        let left = |limit: &str, used: &str| Some(number(limit)?.saturating_sub(number(used)?));
-        let cgroup =
-            left("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current").or_else(|| {
-                left(
-                    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-                    "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-                )
-            });
-        let free = read("/proc/meminfo").and_then(|text| {
-            let line = text
-                .lines()
-                .find(|l| l.starts_with("MemAvailable:"))?
-                .to_owned();
-            Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
-        });
-        match (cgroup, free) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        limits::available(std::path::Path::new("/"))
     }
 }
 

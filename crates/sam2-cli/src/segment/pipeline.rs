@@ -11,6 +11,7 @@ use sam2::image::{DecodeLimits, ImageError, ImageSize, RgbImage, decode, preproc
 use sam2::{Error, ImagePredictor, Model, Prompt, block_on};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Builder;
 use std::time::Instant;
 
 /// What became of the pictures.
@@ -55,8 +56,13 @@ pub fn run(job: SegmentJob, model: Arc<Model>) -> Result<(), CliError> {
     let bar = Progress::count(total as u64, "pictures");
     let sink = Sink::new(&job, &model, &bar);
     let written = std::thread::scope(|scope| {
-        let reader = scope.spawn(|| read_all(&job, image_size, to_network));
-        let writer = scope.spawn(move || sink.run(messages));
+        // Under a tight memory limit a thread's stack may be what cannot be had.
+        let reader = Builder::new()
+            .spawn_scoped(scope, || read_all(&job, image_size, to_network))
+            .map_err(no_thread)?;
+        let writer = Builder::new()
+            .spawn_scoped(scope, move || sink.run(messages))
+            .map_err(no_thread)?;
         segment_all(&job, &model, pictures, to_sink);
         let ended = |_| CliError::internal();
         reader.join().map_err(ended)?;
@@ -64,6 +70,19 @@ pub fn run(job: SegmentJob, model: Arc<Model>) -> Result<(), CliError> {
     });
     drop(bar);
     finish(written?, total, start)
+}
+
+/// A thread that did not start.
+fn no_thread(error: std::io::Error) -> CliError {
+    let need_mb = 2;
+    let have_mb = sam2::memory::available().unwrap_or(0) >> 20;
+    Error::OutOfMemory {
+        what: format!("another thread ({error})"),
+        need_mb,
+        have_mb,
+        hint: "allow more memory, or use fewer --threads".to_owned(),
+    }
+    .into()
 }
 
 fn finish(tally: Tally, total: usize, start: Instant) -> Result<(), CliError> {
