@@ -85,11 +85,11 @@ mod tests {
         let tiny = ModelConfig::official(Size::Tiny, Version::V2_1);
         assert!(check(&tiny, Some(8 << 30)).is_ok());
         assert!(check(&tiny, None).is_ok());
-        let error = check(&tiny, Some(500 << 20)).unwrap_err();
+        let error = check(&tiny, Some(400 << 20)).unwrap_err();
         assert_eq!(error.code(), "out_of_memory");
         let text = error.to_string();
         assert!(
-            text.contains("500 MB") && text.contains("--image-size"),
+            text.contains("400 MB") && text.contains("--image-size"),
             "{text}"
         );
     }
