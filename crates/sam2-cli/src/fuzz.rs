@@ -127,14 +127,7 @@ fn prompts_of_pictures() {
         most_bytes: 16 << 10,
     };
     through_a_file(fuzz, "json", |path| match prompts::read(path) {
-        // What was read goes on to the check that follows.
-        Ok(steps) => steps
-            .iter()
-            .map(|step| match prompts::check(&step.prompt, false) {
-                Ok(()) => 1,
-                Err(_) => 2,
-            })
-            .sum(),
+        Ok(steps) => steps.len() as u64,
         Err(error) => ending(&error.to_string()),
     });
 }

@@ -4,7 +4,7 @@ mod inputs;
 mod job;
 pub mod mask_input;
 mod pipeline;
-mod prompts;
+pub mod prompts;
 pub mod sink;
 
 use crate::CliError;
