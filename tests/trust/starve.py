@@ -216,7 +216,7 @@ def main():
                         bad.append(f"{case}: free, it ended with {free['status']}: {free['stderr'][-300:]}")
                         continue
                     plans = [("20 %", 0.2, None)]
-                    if case.startswith("track"):
+                    if case.startswith("track, micro"):
                         plans.append(("100 %, from frame 3 on 20 %, then 5 % of a core", 1.0, (3, 0.05)))
                     for words, share, falling in plans:
                         starved = run(sam2, arguments, threads, place / f"starved{share}", limiter, share, falling)

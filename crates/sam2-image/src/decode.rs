@@ -128,12 +128,16 @@ fn known_format(bytes: &[u8]) -> Result<(ImageFormat, &'static str), ImageError>
     }
 }
 
-/// The message without the decoder's own "Format error decoding Png:" in front.
+/// The message without the decoder's own "Format error decoding Png:" in front, on one line: some
+/// decoders end theirs with a line break, and quote what the file says.
 pub(crate) fn reason(error: &image::ImageError) -> String {
-    match std::error::Error::source(error) {
+    const MOST: usize = 300;
+    let text = match std::error::Error::source(error) {
         Some(source) => source.to_string(),
         None => error.to_string(),
-    }
+    };
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.chars().take(MOST).collect()
 }
 
 /// A zeroed buffer, or an error where `vec!` would end the process.

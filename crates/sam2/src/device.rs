@@ -93,7 +93,11 @@ impl Runtime {
     /// Gives memory that no tensor uses back to the system (a GPU's pools keep it otherwise).
     pub fn cleanup(&self) {
         if self.kind == DeviceKind::Gpu {
-            self.device.memory_cleanup();
+            let clean = std::panic::AssertUnwindSafe(|| self.device.memory_cleanup());
+            // Of a device that was lost nothing can be had back.
+            if std::panic::catch_unwind(clean).is_err() {
+                tracing::debug!("the GPU's memory could not be cleaned up");
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A loaded model: the network on its device, and the file it came from, in case another device has to
 //! take over.
 
+use crate::checked::guarded;
 use crate::device::{DeviceKind, Runtime};
 use crate::{Error, memory, probe};
 use sam2_checkpoint::config::ModelConfig;
@@ -146,27 +147,31 @@ async fn place(
     runtime: Runtime,
     progress: Progress<'_>,
 ) -> Result<(Sam2Base, Runtime, String), Error> {
-    let base = build(checkpoint, config, &runtime, progress)?;
     if runtime.kind == DeviceKind::Cpu {
+        let base = build(checkpoint, config, &runtime, progress)?;
         return Ok((base, runtime, "the CPU is the reference".to_owned()));
     }
-    progress("warming up", 0, 1);
-    match probe::hold(&base, &runtime, checkpoint.probe()).await {
-        Ok(trust) => {
-            progress("warming up", 1, 1);
-            Ok((base, runtime, trust))
-        }
-        Err(reason) => {
+    let work = async {
+        let base = build(checkpoint, config, &runtime, progress)?;
+        progress("warming up", 0, 1);
+        let held = probe::hold(&base, &runtime, checkpoint.probe()).await;
+        let trust = held.map_err(Error::DeviceLost)?;
+        progress("warming up", 1, 1);
+        Ok((base, trust))
+    };
+    match guarded(&runtime, work).await {
+        Ok((base, trust)) => Ok((base, runtime, trust)),
+        Err(Error::DeviceLost(reason)) => {
             let why = format!(
                 "{} is not trusted with this model: {reason}",
                 runtime.adapter
             );
             tracing::warn!("{why}");
-            drop(base);
             runtime.cleanup();
             let cpu = Runtime::cpu(&why);
             Ok((build(checkpoint, config, &cpu, progress)?, cpu, why))
         }
+        Err(error) => Err(error),
     }
 }
 

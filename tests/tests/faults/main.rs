@@ -130,10 +130,18 @@ fn no_fault_shows_a_wrong_mask() -> Result<()> {
     );
     for row in &rows {
         let (cell, flip) = (&row.cell, row.kind == "one bit");
-        ensure!(cell.injected > 0, "nothing was injected: {row}");
+        // At a rate of a tenth it may be nobody's turn.
+        ensure!(
+            cell.injected > 0 || row.rate < 0.5,
+            "nothing was injected: {row}"
+        );
         // What is neither refused nor changes a mask: a low bit, or the same values once more.
         ensure!(
-            flip || row.kind == "stale" || cell.refused > 0 || row.kind == "lost",
+            cell.injected == 0
+                || flip
+                || row.kind == "stale"
+                || cell.refused > 0
+                || row.kind == "lost",
             "nothing was noticed: {row}"
         );
         ensure!(

@@ -42,7 +42,7 @@ pub struct Row {
     device: String,
     pub kind: &'static str,
     place: &'static str,
-    rate: f64,
+    pub rate: f64,
     everywhere: bool,
     pub cell: Cell,
 }
