@@ -251,7 +251,7 @@ def report(limiter, rows, across, chosen, bad):
         "# Starved of CPU", "", "Written by", "",
         "    python3 tests/trust/starve.py --sam2 target/release/sam2 --write tests/trust/STARVED.md", "",
         f"Starved by: {limiter.name}. *same*: every mask and every logit has the same bits as in the free run",
-        "at the same number of threads.", "",
+        "at the same number of threads. The times are those of a machine that others used as well.", "",
         "| case | threads | CPU granted | free | starved | peak free | peak starved | faults | same |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
