@@ -63,10 +63,10 @@ fn abort() {
         let mut line = [0_u8; 256];
         let mut rest = &mut line[..];
         // A line that is too long is cut; nothing is allocated here.
-        let _ = write!(
+        let _ = writeln!(
             rest,
             "sam2: out of memory: {} MB more were needed and could not be had; use a smaller model, \
-             --image-size, a smaller picture or fewer --threads, or allow more memory\n",
+             --image-size, a smaller picture or fewer --threads, or allow more memory",
             asked.div_ceil(1 << 20)
         );
         let left = rest.len();

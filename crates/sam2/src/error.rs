@@ -78,3 +78,9 @@ impl From<Fault> for Error {
         Self::Fault(Box::new(fault))
     }
 }
+
+impl From<Box<Fault>> for Error {
+    fn from(fault: Box<Fault>) -> Self {
+        Self::Fault(fault)
+    }
+}

@@ -53,6 +53,7 @@ impl Held {
 
 /// How tensors were when they were made.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)] // on one device all are of one variant
 pub(crate) enum Seal {
     Host(Vec<Fingerprint>),
     /// `[tensors * NUMBERS]`, on the device.
@@ -144,7 +145,7 @@ impl Input {
     ///
     /// # Errors
     /// A [`Fault`] of an input.
-    pub fn verify_on_host(&self, runtime: &Runtime) -> Result<(), Fault> {
+    pub fn verify_on_host(&self, runtime: &Runtime) -> Result<(), Box<Fault>> {
         let Seal::Host(seals) = &self.seal else {
             return Ok(());
         };
@@ -181,7 +182,7 @@ impl Input {
     ///
     /// # Errors
     /// A [`Fault`] of an input.
-    pub fn verify(&self, runtime: &Runtime, numbers: &[f32]) -> Result<(), Fault> {
+    pub fn verify(&self, runtime: &Runtime, numbers: &[f32]) -> Result<(), Box<Fault>> {
         let (before, now) = numbers.split_at(numbers.len() / 2);
         let pairs = before.chunks_exact(NUMBERS).zip(now.chunks_exact(NUMBERS));
         for (i, (before, now)) in pairs.enumerate() {
@@ -190,11 +191,11 @@ impl Input {
         Ok(())
     }
 
-    fn fault(&self, runtime: &Runtime, fault: MaskFault) -> Fault {
-        Fault {
+    fn fault(&self, runtime: &Runtime, fault: MaskFault) -> Box<Fault> {
+        Box::new(Fault {
             input: true,
             ..Fault::new(self.held.what, runtime.kind.name(), fault)
-        }
+        })
     }
 }
 
@@ -262,7 +263,7 @@ mod tests {
         (0..64).map(|i| (i as f32).sin()).collect()
     }
 
-    fn verdict(made: Vec<f32>, used: Vec<f32>) -> Result<(), Fault> {
+    fn verdict(made: Vec<f32>, used: Vec<f32>) -> Result<(), Box<Fault>> {
         let runtime = Runtime::cpu("a test");
         let seal = Seal::take(&runtime, &held(made));
         let held = held(used);
