@@ -5,15 +5,19 @@
 import { Sam2Image } from './image.js';
 import { Sam2Error } from './errors.js';
 import { EngineSession } from './session.js';
+import { Sam2Video } from './video.js';
+import { sourceOf } from './video-source.js';
 
 export { ERROR_CODES, Sam2Error } from './errors.js';
-export { Mask } from './mask.js';
+export { Mask, VideoMask } from './mask.js';
 export { Sam2Image } from './image.js';
+export { Sam2Video } from './video.js';
 
 /** @typedef {import('./index.d.ts').LoadOptions} LoadOptions */
 /** @typedef {import('./index.d.ts').ModelSource} ModelSource */
 /** @typedef {import('./index.d.ts').PictureSource} PictureSource */
 /** @typedef {import('./index.d.ts').Progress} Progress */
+/** @typedef {import('./index.d.ts').VideoSource} VideoSource */
 /** @typedef {import('./protocol.js').ModelRequest} ModelRequest */
 /** @typedef {import('./protocol.js').Picture} Picture */
 /** @typedef {import('./protocol.js').WorkerPort} WorkerPort */
@@ -72,6 +76,25 @@ export class Sam2 {
       return image;
     } catch (error) {
       image.dispose();
+      throw error;
+    }
+  }
+
+  /**
+   * Opens a video; no frame is encoded yet. Its frames are read when they are needed.
+   * @param {VideoSource} source
+   * @param {CallOptions & { maxFrameDimension?: number, maxFrames?: number }} [options]
+   * @returns {Promise<Sam2Video>}
+   */
+  async openVideo(source, { maxFrameDimension = 1920, maxFrames = 300, ...options } = {}) {
+    const measure = (/** @type {Picture} */ picture) => this.#session.run(({ connection }, signal) => connection.request('decode', { picture }, { signal }), options);
+    const opened = await sourceOf(source, { maxFrames, maxFrameDimension, toPicture: pictureFromSource, measure, signal: options.signal });
+    const video = new Sam2Video(this.#session, opened.source, { maxFrameDimension, maxFrames, fps: opened.fps, notes: opened.notes });
+    try {
+      await video.ready(options);
+      return video;
+    } catch (error) {
+      video.close();
       throw error;
     }
   }

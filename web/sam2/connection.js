@@ -1,9 +1,10 @@
 /** One worker: its requests, their answers, and the moment when it dies. */
-import { Sam2Error, abortReason, errorFromPlain } from './errors.js';
+import { Sam2Error, abortReason, errorFromPlain, plainError } from './errors.js';
 
 /** @typedef {import('./protocol.js').RequestTable} RequestTable */
 /** @typedef {import('./protocol.js').FromWorker} FromWorker */
 /** @typedef {import('./protocol.js').WorkerPort} WorkerPort */
+/** @typedef {import('./protocol.js').Picture} Picture */
 /** @typedef {import('./index.d.ts').Progress} Progress */
 
 /** The worker is gone; the request may be tried again in a new one. */
@@ -41,6 +42,8 @@ export class Connection {
   /** @type {(death: WorkerDied) => void} */
   #onDeath;
   #watch = new AbortController();
+  /** What gives the frames of each open video. @type {Map<number, (index: number) => Promise<Picture>>} */
+  #readers = new Map();
 
   /**
    * @param {WorkerPort} port
@@ -111,6 +114,29 @@ export class Connection {
     });
   }
 
+  /** Lets the worker read frames. @param {number} reader its number in `openVideo` @param {(index: number) => Promise<Picture>} read */
+  serveFrames(reader, read) {
+    this.#readers.set(reader, read);
+  }
+
+  /** @param {number} reader */
+  endFrames(reader) {
+    this.#readers.delete(reader);
+  }
+
+  /** Whatever happens, the worker gets its answer: it waits for it. @param {{ ask: number, reader: number, index: number }} wanted */
+  async #giveFrame({ ask, reader, index }) {
+    try {
+      const read = this.#readers.get(reader);
+      if (read === undefined) throw new Sam2Error('unsupported_video', 'the video was closed');
+      const picture = await read(index);
+      if (this.#death !== null) return;
+      this.#port.post({ kind: 'frame', ask, picture }, picture.kind === 'bitmap' ? [picture.bitmap] : []);
+    } catch (error) {
+      if (this.#death === null) this.#port.post({ kind: 'frame', ask, error: plainError(error, 'unsupported_video') }, []);
+    }
+  }
+
   /** Ends the worker. Everything that waits is rejected. @param {unknown} [reason] */
   close(reason = abortReason()) {
     this.#end(new WorkerDied('The engine was closed.'), reason);
@@ -125,6 +151,9 @@ export class Connection {
         return;
       case 'fatal':
         this.#die(new WorkerDied(message.error.message, message.error.code, message.error.hint));
+        return;
+      case 'wanted':
+        void this.#giveFrame(message);
         return;
       case 'progress':
         this.#waiting.get(message.id)?.onProgress?.({ stage: message.stage, done: message.done, total: message.total });
@@ -150,6 +179,7 @@ export class Connection {
     if (this.#death !== null) return;
     this.#death = death;
     this.#watch.abort();
+    this.#readers.clear();
     this.#port.terminate();
     for (const waiting of [...this.#waiting.values()]) waiting.reject(reason);
   }

@@ -23,6 +23,14 @@ export interface Prediction {
   free(): void;
 }
 
+export interface RgbaImage {
+  width: number;
+  height: number;
+  /** [H, W, 4] */
+  rgba: Uint8Array;
+  free?: () => void;
+}
+
 export interface Engine {
   device(): 'webgpu' | 'cpu';
   device_info(): string;
@@ -30,11 +38,30 @@ export interface Engine {
   set_image(rgba: Uint8Array, width: number, height: number, onProgress: (stage: string, done: number, total: number) => void): Promise<string>;
   predict(image: number, prompt: string): Promise<Prediction>;
   drop_image(image: number): void;
+  encodes(): number;
+  /** JSON in and out; `read` gives a frame's pixels. */
+  open_video(options: string, read: (index: number) => Promise<{ rgba: Uint8Array; width: number; height: number }>): string;
+  open_animation(bytes: Uint8Array, options: string): string;
+  open_live(options: string): string;
+  video_add(video: number, prompt: string): Promise<string>;
+  video_add_mask(video: number, prompt: string): Promise<string>;
+  video_remove_object(video: number, object: number): string;
+  video_clear(video: number, frame: number, object: number): string;
+  video_reset(video: number): void;
+  video_start_pass(video: number, options: string): string;
+  video_next(video: number): Promise<string | undefined>;
+  video_push(video: number, rgba: Uint8Array, width: number, height: number): Promise<string>;
+  video_picture(video: number, frame: number): Promise<RgbaImage>;
+  video_low_res(video: number, frame: number, object: number): Float32Array | undefined;
+  video_stats(video: number): string;
+  close_video(video: number): void;
 }
 
 export interface EngineModule {
   /** wasm-bindgen's init: an address, a response or the bytes of the wasm file. */
   default(input: { module_or_path: string | URL | Response | BufferSource | WebAssembly.Module }): Promise<unknown>;
   Engine: { create(device: 'auto' | 'cpu' | 'webgpu', onLog: (level: string, text: string) => void): Promise<Engine> };
-  decode_image(bytes: Uint8Array): { width: number; height: number; rgba: Uint8Array; free?: () => void };
+  decode_image(bytes: Uint8Array): RgbaImage;
+  /** JSON: [{"outer": [[x, y]..], "holes": [..]}]. */
+  polygons_of_rle(height: number, width: number, counts: string): string;
 }

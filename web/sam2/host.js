@@ -5,6 +5,7 @@
 import { Sam2Error, plainError } from './errors.js';
 import { modelBytes } from './model-bytes.js';
 import { pixelsFromPicture } from './picture.js';
+import { VideoHost } from './host-video.js';
 
 /** @typedef {import('./engine.d.ts').EngineModule} EngineModule */
 /** @typedef {import('./engine.d.ts').Engine} Engine */
@@ -37,6 +38,7 @@ export class EngineHost {
   /** In order of use, the oldest first. @type {Map<number, { prediction: Prediction, image: number }>} */
   #predictions = new Map();
   #nextPrediction = 1;
+  #videos = new VideoHost((message) => this.#platform.post(message, []));
   /** Settles when the request before is done. @type {Promise<unknown>} */
   #turn = Promise.resolve();
 
@@ -48,6 +50,7 @@ export class EngineHost {
   /** @param {ToWorker} message */
   receive(message) {
     if (message.kind === 'cancel') this.#running.get(message.id)?.abort();
+    else if (message.kind === 'frame') this.#videos.receive(message);
     else void this.#answer(message);
   }
 
@@ -100,6 +103,10 @@ export class EngineHost {
       case 'predict': return this.#predict(message.body, context);
       case 'outline': return this.#outline(message.body);
       case 'dropImage': return this.#dropImage(message.body);
+      default: {
+        const { engine, module } = this.#ready();
+        return this.#videos.handle(message, { engine, module, decode: decoder(module), transfer: context.transfer });
+      }
     }
   }
 
@@ -147,6 +154,7 @@ export class EngineHost {
       imageSize: info.image_size,
       parameters: info.parameters,
       precision: info.precision,
+      encodeGflop: info.encode_gflop,
       bytes: bytes.length,
       // The engine may have changed its device while it checked the model's answers.
       device: this.#deviceInfo(engine),
@@ -230,7 +238,8 @@ function fallbackCode(type) {
     case 'open': return 'device_lost';
     case 'load': return 'bad_model';
     case 'setImage': case 'decode': return 'bad_image';
-    case 'predict': case 'outline': case 'dropImage': return 'bad_prompt';
+    case 'openVideo': case 'pushFrame': case 'videoPicture': return 'unsupported_video';
+    default: return 'bad_prompt';
   }
 }
 

@@ -16,7 +16,7 @@ export declare class Sam2Error extends Error {
 }
 
 export interface Progress {
-  /** engine, download and verify (bytes); checking, loading, warming up, reading and encoding as the engine counts them. */
+  /** engine, download and verify (bytes); checking, loading, warming up, reading, encoding and restoring as the engine counts them. */
   stage: string;
   done: number;
   /** 0 where it is not known. */
@@ -85,6 +85,8 @@ export interface ModelInfo {
   parameters: number;
   /** Of the arithmetic, where the engine says it. */
   precision?: string;
+  /** Work of encoding one picture, in 10^9 operations. */
+  encodeGflop?: number;
   /** Size of the file. */
   bytes: number;
   device: DeviceInfo;
@@ -133,17 +135,19 @@ export interface Polygon {
   holes: [number, number][][];
 }
 
-export declare class Mask {
-  private constructor();
+/** COCO run lengths; size is [H, W]. */
+export interface RleObject {
+  size: readonly [number, number];
+  counts: string;
+}
+
+interface MaskBase {
   readonly width: number;
   readonly height: number;
-  /** The model's own estimate of the intersection over union, 0 to 1. */
-  readonly iou: number;
   /** Pixels. */
   readonly area: number;
   /** [x, y, w, h] */
   readonly bbox: readonly [number, number, number, number];
-  readonly lowRes: Float32Array;
   /** [H, W], row by row, 0 or 1. */
   toBytes(): Uint8Array;
   /** COCO; size is [H, W]. */
@@ -156,6 +160,125 @@ export declare class Mask {
   /** Path data of an SVG `d` attribute, in image pixels, even-odd. */
   toSvgPath(): Promise<string>;
   toSvg(): Promise<string>;
+}
+
+/** A mask of a picture. */
+export declare class Mask {
+  private constructor();
+  /** The model's own estimate of the intersection over union, 0 to 1. */
+  readonly iou: number;
+  readonly lowRes: Float32Array;
+}
+export interface Mask extends MaskBase {}
+
+/** The mask of one object on one frame. */
+export declare class VideoMask {
+  private constructor();
+  /** Path data of an SVG `d` attribute, in pixels of the video, even-odd. */
+  readonly svgPath: string;
+}
+export interface VideoMask extends MaskBase {}
+
+/** Frames that a program of one's own reads, in any order. */
+export interface FrameReader {
+  frames: number;
+  width: number;
+  height: number;
+  fps?: number | null;
+  read(index: number): PictureSource | Promise<PictureSource>;
+}
+
+/**
+ * A video file that the browser plays, an animated GIF, WebP or PNG (also outside of a page), pictures
+ * in order, the address of one of these, a video element, or a camera whose frames are pushed.
+ */
+export type VideoSource = Blob | string | URL | readonly PictureSource[] | FrameReader | HTMLVideoElement | { live: true };
+
+export interface VideoOptions extends CallOptions {
+  /** Frames are made smaller until their longer side is at most this (default 1920; 0: never). Masks have the video's own size. */
+  maxFrameDimension?: number;
+  /** The first so many frames are used (default 300; 0: all). */
+  maxFrames?: number;
+}
+
+export interface VideoPrompt {
+  /** Counted from 0. */
+  frame: number;
+  /** Your number of the object; a new one adds it, at any time. */
+  object: number;
+  /** [x, y] in pixels of the video. */
+  points?: readonly (readonly [number, number])[];
+  /** 1 positive, 0 negative; all positive when left out. */
+  labels?: readonly number[];
+  box?: readonly [number, number, number, number] | null;
+  /** Add the points to those of an earlier prompt on this frame instead of replacing them. */
+  keepOldPoints?: boolean;
+}
+
+export interface VideoMaskPrompt {
+  frame: number;
+  object: number;
+  mask: Mask | VideoMask | RleObject;
+}
+
+export interface PassOptions extends CallOptions {
+  /** Backward; from frame 0 there is nothing backward. */
+  reverse?: boolean;
+  /** The earliest prompted frame when left out. */
+  start?: number | null;
+  /** Frames after the first. */
+  maxFrames?: number | null;
+}
+
+export interface TrackedObject {
+  id: number;
+  mask: VideoMask;
+  /** Above 0 it is there; null where it was never looked for. */
+  score: number | null;
+  iou: number | null;
+  visible: boolean;
+  /** Was it prompted on this very frame? */
+  prompted: boolean;
+}
+
+export interface FrameResult {
+  frame: number;
+  objects: TrackedObject[];
+  ms: number;
+}
+
+export declare class Sam2Video {
+  private constructor();
+  readonly width: number;
+  readonly height: number;
+  /** Frames; of a live video, those seen so far. */
+  readonly length: number;
+  /** Frames per second, where it is known. */
+  readonly fps: number | null;
+  readonly live: boolean;
+  /** Lines for people: frames made smaller, frames cut off. */
+  readonly notes: string[];
+  /** What tracking one object costs on a frame, in encodes. */
+  readonly objectCost: number;
+  addPoints(prompt: VideoPrompt, options?: CallOptions): Promise<FrameResult>;
+  addBox(prompt: { frame: number; object: number; box: readonly [number, number, number, number] }, options?: CallOptions): Promise<FrameResult>;
+  addMask(prompt: VideoMaskPrompt, options?: CallOptions): Promise<FrameResult>;
+  /** Answers with the frames on which it was prompted, without it. */
+  removeObject(object: number, options?: CallOptions): Promise<FrameResult[]>;
+  clear(target: { frame: number; object: number }, options?: CallOptions): Promise<FrameResult>;
+  reset(options?: CallOptions): Promise<void>;
+  /** Tracks from frame to frame. What was tracked before it is cancelled stays. */
+  propagate(options?: PassOptions): AsyncGenerator<FrameResult & { done: number; total: number }, void, void>;
+  /** The next frame of a live video. */
+  pushFrame(frame: PictureSource, options?: CallOptions): Promise<FrameResult>;
+  /** The picture of a frame as the engine sees it. */
+  picture(frame: number, options?: CallOptions): Promise<RgbaPixels>;
+  /** Logits [S/4, S/4] as the last pass left them. */
+  lowRes(frame: number, object: number, options?: CallOptions): Promise<Float32Array | null>;
+  stats(options?: CallOptions): Promise<{ encodes: number; tracked: number; memories: number; memory: string }>;
+  /** Resolves when the engine holds the video as it was, after a restart or another model. */
+  ready(options?: CallOptions): Promise<void>;
+  close(): void;
 }
 
 export declare class Sam2Image {
@@ -175,6 +298,8 @@ export declare class Sam2 {
   /** Swaps the model; the present one stays if the new one is refused. Pictures are encoded again when next used. */
   loadModel(model: ModelSource, options?: CallOptions): Promise<ModelInfo>;
   setImage(source: PictureSource, options?: CallOptions): Promise<Sam2Image>;
+  /** Opens a video; its frames are read when they are needed. */
+  openVideo(source: VideoSource, options?: VideoOptions): Promise<Sam2Video>;
   /** Resolves when the engine runs and holds the model, after starting it again if it died. */
   ready(options?: CallOptions): Promise<void>;
   /** Decodes a picture as the engine does. */

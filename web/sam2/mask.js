@@ -1,46 +1,28 @@
-/** One mask of a prediction. It holds the run-length form; everything else is made when asked for. */
+/** Masks as they are handed out. They hold the run-length form; everything else is made when asked for. */
 import { pngFromMask } from './png.js';
 import { maskFromCounts } from './rle.js';
 
 /** @typedef {import('./image.js').Sam2Image} Sam2Image */
 /** @typedef {import('./protocol.js').WireMask} WireMask */
+/** @typedef {import('./protocol.js').WireObject} WireObject */
 /** @typedef {import('./index.d.ts').Prompt} Prompt */
+/** @typedef {import('./index.d.ts').Polygon} Polygon */
 
-/**
- * @typedef {object} MaskOrigin how the engine can be asked for this mask again
- * @property {Sam2Image} image
- * @property {Prompt} prompt
- * @property {number} index
- * @property {number} epoch in which `prediction` and `maskId` are valid
- * @property {number} prediction
- * @property {number} maskId
- */
-
-export class Mask {
-  /** @type {MaskOrigin} */
-  #origin;
+/** What masks of pictures and of videos have in common. */
+class RleMask {
   /** @type {string} */
   #counts;
 
   /**
-   * @param {{ width: number, height: number }} size of the oriented picture
-   * @param {WireMask} wire
-   * @param {MaskOrigin} origin
+   * @param {{ width: number, height: number }} size of the picture
+   * @param {{ area: number, bbox: [number, number, number, number], rle: string }} wire
    */
-  constructor(size, wire, origin) {
+  constructor(size, wire) {
     this.width = size.width;
     this.height = size.height;
-    this.iou = wire.iou;
     this.area = wire.area;
     this.bbox = wire.bbox;
-    this.lowRes = wire.lowRes;
     this.#counts = wire.rle;
-    this.#origin = origin;
-  }
-
-  /** For the image that made it. @param {Mask} mask @returns {MaskOrigin} */
-  static origin(mask) {
-    return mask.#origin;
   }
 
   /** @returns {Uint8Array} [H, W], row by row, 0 or 1 */
@@ -71,14 +53,14 @@ export class Mask {
     return pngFromMask(this.toBytes(), this.width, this.height);
   }
 
-  /** @returns {Promise<import('./index.d.ts').Polygon[]>} in image pixels, along the pixels' edges */
+  /** @returns {Promise<Polygon[]>} in image pixels, along the pixels' edges */
   async toPolygons() {
-    return JSON.parse(await this.#origin.image.outline(this, 'polygons'));
+    return [];
   }
 
   /** @returns {Promise<string>} the path data of an SVG `d` attribute, in image pixels, even-odd */
-  toSvgPath() {
-    return this.#origin.image.outline(this, 'svg');
+  async toSvgPath() {
+    return '';
   }
 
   /** @returns {Promise<string>} a whole SVG document of the picture's size */
@@ -86,5 +68,77 @@ export class Mask {
     const path = await this.toSvgPath();
     return `<svg xmlns="http://www.w3.org/2000/svg" width="${this.width}" height="${this.height}" `
       + `viewBox="0 0 ${this.width} ${this.height}"><path fill-rule="evenodd" d="${path}"/></svg>\n`;
+  }
+}
+
+/**
+ * @typedef {object} MaskOrigin how the engine can be asked for this mask again
+ * @property {Sam2Image} image
+ * @property {Prompt} prompt
+ * @property {number} index
+ * @property {number} epoch in which `prediction` and `maskId` are valid
+ * @property {number} prediction
+ * @property {number} maskId
+ */
+
+/** One mask of a prediction. */
+export class Mask extends RleMask {
+  /** @type {MaskOrigin} */
+  #origin;
+
+  /**
+   * @param {{ width: number, height: number }} size of the oriented picture
+   * @param {WireMask} wire
+   * @param {MaskOrigin} origin
+   */
+  constructor(size, wire, origin) {
+    super(size, wire);
+    this.iou = wire.iou;
+    this.lowRes = wire.lowRes;
+    this.#origin = origin;
+  }
+
+  /** For the image that made it. @param {Mask} mask @returns {MaskOrigin} */
+  static origin(mask) {
+    return mask.#origin;
+  }
+
+  /** @override @returns {Promise<Polygon[]>} */
+  async toPolygons() {
+    return JSON.parse(await this.#origin.image.outline(this, 'polygons'));
+  }
+
+  /** @override @returns {Promise<string>} */
+  toSvgPath() {
+    return this.#origin.image.outline(this, 'svg');
+  }
+}
+
+/** The mask of one object on one frame of a video. Its outline comes with it. */
+export class VideoMask extends RleMask {
+  /** @type {(mask: VideoMask) => Promise<string>} */
+  #polygons;
+  /** Path data of an SVG `d` attribute, in pixels of the video, even-odd. @type {string} */
+  svgPath;
+
+  /**
+   * @param {{ width: number, height: number }} size of the video
+   * @param {WireObject} wire
+   * @param {(mask: VideoMask) => Promise<string>} polygons asks the engine
+   */
+  constructor(size, wire, polygons) {
+    super(size, wire);
+    this.svgPath = wire.svg;
+    this.#polygons = polygons;
+  }
+
+  /** @override @returns {Promise<Polygon[]>} */
+  async toPolygons() {
+    return JSON.parse(await this.#polygons(this));
+  }
+
+  /** @override @returns {Promise<string>} */
+  async toSvgPath() {
+    return this.svgPath;
   }
 }

@@ -14,7 +14,24 @@ function refuse(message, hint) {
  * @param {{ width: number, height: number }} size of the oriented picture
  * @returns {CheckedPrompt}
  */
-export function checkPrompt(prompt, { width, height }) {
+export function checkPrompt(prompt, size) {
+  const { points, labels } = checkPoints(prompt, size);
+  const box = prompt.box == null ? null : checkBox(prompt.box, size);
+  const hasMask = prompt.mask != null;
+  if (points.length === 0 && box === null && !hasMask) {
+    refuse('The prompt is empty.', 'Give a point, a box or a mask.');
+  }
+  // One click may mean a part or the whole, so three answers; anything more says which it is.
+  const multimask = prompt.multimask ?? (points.length === 1 && box === null && !hasMask);
+  return { points, labels, box, multimask };
+}
+
+/**
+ * @param {{ points?: Prompt['points'], labels?: Prompt['labels'] }} prompt
+ * @param {{ width: number, height: number }} size
+ * @returns {{ points: [number, number][], labels: number[] }}
+ */
+export function checkPoints(prompt, { width, height }) {
   const points = Array.from(prompt.points ?? [], (point) => checkPoint(point, width, height));
   const labels = Array.from(prompt.labels ?? points.map(() => 1));
   if (labels.length !== points.length) {
@@ -23,14 +40,7 @@ export function checkPrompt(prompt, { width, height }) {
   for (const label of labels) {
     if (label !== 0 && label !== 1) refuse(`The label ${label} is not known.`, 'Use 1 for positive and 0 for negative.');
   }
-  const box = prompt.box == null ? null : checkBox(prompt.box, width, height);
-  const hasMask = prompt.mask != null;
-  if (points.length === 0 && box === null && !hasMask) {
-    refuse('The prompt is empty.', 'Give a point, a box or a mask.');
-  }
-  // One click may mean a part or the whole, so three answers; anything more says which it is.
-  const multimask = prompt.multimask ?? (points.length === 1 && box === null && !hasMask);
-  return { points, labels, box, multimask };
+  return { points, labels };
 }
 
 /** @param {ArrayLike<number>} point @param {number} width @param {number} height @returns {[number, number]} */
@@ -45,8 +55,8 @@ function checkPoint(point, width, height) {
   return [x, y];
 }
 
-/** @param {ArrayLike<number>} box @param {number} width @param {number} height @returns {[number, number, number, number]} */
-function checkBox(box, width, height) {
+/** @param {ArrayLike<number>} box @param {{ width: number, height: number }} size @returns {[number, number, number, number]} */
+export function checkBox(box, { width, height }) {
   const [x0, y0, x1, y1] = Array.from(box);
   if (box.length !== 4 || ![x0, y0, x1, y1].every(Number.isFinite)) {
     refuse('The box is not four finite numbers.', 'Give it as [x0, y0, x1, y1] in image pixels.');

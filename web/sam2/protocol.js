@@ -3,7 +3,8 @@
  * a renamed field fails the type check. Nothing here runs.
  *
  * Every request has an `id` and gets exactly one `reply` or `error` with the same `id`; `progress`
- * may come before it. `cancel` names a request and is itself not answered.
+ * may come before it. `cancel` names a request and is itself not answered. The worker asks for a
+ * video's frames with `wanted`, which the client always answers with `frame`.
  */
 
 /** @typedef {import('./errors.js').PlainError} PlainError */
@@ -58,6 +59,42 @@
  */
 
 /**
+ * @typedef {object} WireObject one object on one frame
+ * @property {number} id
+ * @property {number | null} score above 0 it is there; null where it was never looked for
+ * @property {number | null} iou
+ * @property {boolean} visible
+ * @property {boolean} prompted on this very frame
+ * @property {number} area pixels
+ * @property {[number, number, number, number]} bbox x, y, w, h
+ * @property {string} rle COCO counts (compressed string) of the [H, W] mask
+ * @property {string} svg path data of its outline, in pixels of the video
+ */
+
+/** @typedef {{ frame: number, objects: WireObject[], ms: number }} WireFrame */
+
+/**
+ * @typedef {object} WireVideoPrompt exactly what the engine reads; coordinates in pixels of the video
+ * @property {number} frame
+ * @property {number} object
+ * @property {[number, number][]} points
+ * @property {number[]} labels
+ * @property {[number, number, number, number] | null} box
+ * @property {boolean} keep_old_points
+ */
+
+/** @typedef {{ frame: number, object: number, size: [number, number], counts: string }} WireMaskPrompt */
+/** @typedef {{ start: number | null, max_frames: number | null, reverse: boolean }} WirePass */
+
+/**
+ * @typedef {{ kind: 'reader', reader: number, frames: number, width: number, height: number }
+ *   | { kind: 'animation', blob: Blob } | { kind: 'live', width: number, height: number }} WireVideo
+ *   frames of a `reader` are asked for with `wanted`
+ */
+
+/** @typedef {{ id: number, frames: number, width: number, height: number, object_cost: number, fps?: number | null, more?: boolean }} OpenedVideo */
+
+/**
  * @typedef {object} RequestTable
  * @property {{ body: { assets: EngineAssets, device: 'auto' | 'webgpu' | 'cpu', lock: string }, reply: DeviceInfo }} open
  * @property {{ body: { model: ModelRequest, cache: boolean }, reply: ModelInfo }} load
@@ -66,6 +103,20 @@
  * @property {{ body: { image: number, prompt: WirePrompt }, reply: { prediction: number, decodeMs: number, masks: WireMask[], device: DeviceInfo } }} predict
  * @property {{ body: { prediction: number, index: number, format: 'svg' | 'polygons' }, reply: string | null }} outline
  * @property {{ body: { image: number }, reply: null }} dropImage
+ * @property {{ body: { source: WireVideo, maxDimension: number, maxFrames: number }, reply: OpenedVideo }} openVideo
+ * @property {{ body: { video: number, prompt: WireVideoPrompt }, reply: WireFrame }} videoPrompt
+ * @property {{ body: { video: number, prompt: WireMaskPrompt }, reply: WireFrame }} videoMask
+ * @property {{ body: { video: number, object: number }, reply: WireFrame[] }} videoRemove
+ * @property {{ body: { video: number, frame: number, object: number }, reply: WireFrame }} videoClear
+ * @property {{ body: { video: number }, reply: null }} videoReset
+ * @property {{ body: { video: number, pass: WirePass }, reply: { total: number } }} startPass
+ * @property {{ body: { video: number }, reply: WireFrame | null }} nextFrame
+ * @property {{ body: { video: number, picture: Picture }, reply: WireFrame }} pushFrame
+ * @property {{ body: { video: number, frame: number }, reply: { rgba: ArrayBuffer, width: number, height: number } }} videoPicture
+ * @property {{ body: { video: number, frame: number, object: number }, reply: Float32Array | null }} videoLowRes
+ * @property {{ body: { video: number }, reply: { encodes: number, tracked: number, memories: number, memory: string } }} videoStats
+ * @property {{ body: { video: number }, reply: null }} closeVideo
+ * @property {{ body: { size: [number, number], counts: string }, reply: string }} polygons
  */
 
 /** @typedef {keyof RequestTable} RequestType */
@@ -75,12 +126,15 @@
  * @typedef {K extends RequestType ? { kind: 'request', id: number, type: K, body: RequestTable[K]['body'] } : never} RequestMessage
  */
 
-/** @typedef {RequestMessage | { kind: 'cancel', id: number }} ToWorker */
+/** The answer to `wanted`: one of the two. @typedef {{ kind: 'frame', ask: number, picture?: Picture, error?: PlainError }} FrameAnswer */
+
+/** @typedef {RequestMessage | { kind: 'cancel', id: number } | FrameAnswer} ToWorker */
 
 /**
  * @typedef {{ kind: 'reply', id: number, body: unknown }
  *   | { kind: 'error', id: number, error: PlainError }
  *   | { kind: 'progress', id: number, stage: string, done: number, total: number }
+ *   | { kind: 'wanted', ask: number, reader: number, index: number }
  *   | { kind: 'log', level: string, text: string }
  *   | { kind: 'fatal', error: PlainError }} FromWorker
  */

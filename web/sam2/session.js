@@ -54,6 +54,11 @@ export class EngineSession {
     this.#options = options;
   }
 
+  /** The model asked for last; another object is another model. */
+  get model() {
+    return this.#model;
+  }
+
   get epoch() {
     return this.#connection?.alive ? this.#epoch : -1;
   }

@@ -3,10 +3,11 @@
 use crate::error::{coded, to_js};
 use crate::log;
 use crate::prediction::Prediction;
+use crate::video::Video;
 use sam2::image::RgbImage;
 use sam2::{
     Checkpoint, CleanUp, DeviceChoice, DeviceKind, Error, ImageEmbedding, ImagePredictor,
-    LowResMask, Model, ModelOptions, Prompt, Runtime,
+    LowResMask, Model, ModelOptions, Prompt, Runtime, SharedModel,
 };
 use serde::Deserialize;
 use std::collections::HashMap;
@@ -19,11 +20,14 @@ use web_time::Instant;
 pub struct Engine {
     runtime: Runtime,
     predictor: Option<ImagePredictor>,
+    /// The predictor's model, for videos.
+    model: Option<SharedModel>,
     images: HashMap<u32, ImageEmbedding>,
     /// Low-resolution logits of answers, which a later prompt may name.
     masks: HashMap<u32, LowResMask>,
     /// The picture each of `masks` belongs to.
     owners: HashMap<u32, u32>,
+    pub(crate) videos: HashMap<u32, Video>,
     next_id: u32,
 }
 
@@ -48,7 +52,7 @@ struct PromptJson {
     remove_islands: usize,
 }
 
-fn bad_call(error: &serde_json::Error) -> JsValue {
+pub(crate) fn bad_call(error: &serde_json::Error) -> JsValue {
     coded(
         "bad_prompt",
         &format!("the call is not understood: {error}"),
@@ -76,9 +80,11 @@ impl Engine {
         Ok(Self {
             runtime,
             predictor: None,
+            model: None,
             images: HashMap::new(),
             masks: HashMap::new(),
             owners: HashMap::new(),
+            videos: HashMap::new(),
             next_id: 1,
         })
     }
@@ -141,24 +147,28 @@ impl Engine {
             let checkpoint = Checkpoint::open(Arc::new(bytes))?;
             checkpoint.verify_data_sha256(&mut |done, total| progress("checking", done, total))?;
             let model = Model::load(checkpoint, options, self.runtime.clone(), &progress).await?;
-            let predictor = ImagePredictor::new(Arc::new(model));
+            let model = Arc::new(model);
+            let predictor = ImagePredictor::new(Arc::clone(&model));
             warm_up(&predictor, &progress).await?;
-            Ok::<_, Error>(predictor)
+            Ok::<_, Error>((predictor, model))
         };
-        let predictor = loaded.await.map_err(|e| to_js(&e))?;
+        let (predictor, shared) = loaded.await.map_err(|e| to_js(&e))?;
         let model = predictor.model();
         let info = serde_json::json!({
             "name": model.name(),
             "image_size": model.config().image_size,
             "parameters": model.config().num_parameters(),
             "precision": model.checkpoint().precision(),
+            "encode_gflop": sam2::flops::encode(model.config()) / 1e9,
             "trust": model.trust(),
         })
         .to_string();
         self.images.clear();
         self.masks.clear();
         self.owners.clear();
+        self.videos.clear();
         self.predictor = Some(predictor);
+        self.model = Some(shared);
         Ok(info)
     }
 
@@ -180,22 +190,26 @@ impl Engine {
         on_progress: js_sys::Function,
     ) -> Result<String, JsValue> {
         let start = Instant::now();
-        let step = |stage: &str, done: f64| {
+        let step = |done: usize, total: usize| {
+            let (done, total) = (done as f64, total as f64);
             // As in load_model.
-            let _ = on_progress.call3(&JsValue::NULL, &stage.into(), &done.into(), &1.0.into());
+            let _ = on_progress.call3(
+                &JsValue::NULL,
+                &"encoding".into(),
+                &done.into(),
+                &total.into(),
+            );
         };
-        step("encoding", 0.0);
+        step(0, 1);
         let image = RgbImage::from_rgba(width as usize, height as usize, &rgba);
         let image = image.map_err(|e| to_js(&e.into()))?;
         drop(rgba);
         let embedding = self
             .predictor()?
-            .set_image(&image)
+            .set_image_telling(&image, &step)
             .await
             .map_err(|e| to_js(&e))?;
-        step("encoding", 1.0);
-        let id = self.next_id;
-        self.next_id += 1;
+        let id = self.take_id();
         self.images.insert(id, embedding);
         Ok(serde_json::json!({
             "id": id,
@@ -248,8 +262,7 @@ impl Engine {
         let answer = answer.map_err(|e| to_js(&e))?;
         let mut ids = Vec::with_capacity(answer.masks.len());
         for mask in &answer.masks {
-            let mask_id = self.next_id;
-            self.next_id += 1;
+            let mask_id = self.take_id();
             self.masks.insert(mask_id, mask.low_res.clone());
             self.owners.insert(mask_id, id);
             ids.push(mask_id);
@@ -290,12 +303,30 @@ impl Engine {
             }
             keep
         });
-        self.current().cleanup();
+        self.cleanup();
     }
 
     /// How many times the image encoder has run, for tests: a click must not raise it.
     pub fn encodes(&self) -> f64 {
         self.predictor.as_ref().map_or(0.0, |p| p.encodes() as f64)
+    }
+}
+
+impl Engine {
+    pub(crate) fn take_id(&mut self) -> u32 {
+        let id = self.next_id;
+        self.next_id += 1;
+        id
+    }
+
+    pub(crate) fn shared_model(&self) -> Result<SharedModel, JsValue> {
+        let missing = || coded("bad_model", "no model is loaded: load one first");
+        self.model.clone().ok_or_else(missing)
+    }
+
+    /// Gives back what the device keeps for later.
+    pub(crate) fn cleanup(&self) {
+        self.current().cleanup();
     }
 }
 

@@ -2,14 +2,17 @@
 
 mod engine;
 mod error;
+mod frames;
 mod log;
 mod prediction;
+mod video;
 
 pub use engine::Engine;
 pub use prediction::Prediction;
+pub use video::{is_animation, polygons_of_rle};
 
 use error::to_js;
-use sam2::image::{DecodeLimits, decode};
+use sam2::image::{DecodeLimits, RgbImage, decode};
 use wasm_bindgen::prelude::*;
 
 /// A decoded picture, oriented as a person sees it.
@@ -39,6 +42,20 @@ impl RgbaImage {
     }
 }
 
+impl RgbaImage {
+    pub(crate) fn of(image: &RgbImage) -> Self {
+        let mut rgba = Vec::with_capacity(image.width() * image.height() * 4);
+        for pixel in image.data().chunks_exact(3) {
+            rgba.extend_from_slice(&[pixel[0], pixel[1], pixel[2], 255]);
+        }
+        Self {
+            width: image.width() as u32,
+            height: image.height() as u32,
+            rgba,
+        }
+    }
+}
+
 /// Decodes a picture with the same code as the command line.
 ///
 /// # Errors
@@ -46,13 +63,5 @@ impl RgbaImage {
 #[wasm_bindgen]
 pub fn decode_image(bytes: &[u8]) -> Result<RgbaImage, JsValue> {
     let image = decode(bytes, &DecodeLimits::default()).map_err(|e| to_js(&e.into()))?;
-    let mut rgba = Vec::with_capacity(image.width() * image.height() * 4);
-    for pixel in image.data().chunks_exact(3) {
-        rgba.extend_from_slice(&[pixel[0], pixel[1], pixel[2], 255]);
-    }
-    Ok(RgbaImage {
-        width: image.width() as u32,
-        height: image.height() as u32,
-        rgba,
-    })
+    Ok(RgbaImage::of(&image))
 }

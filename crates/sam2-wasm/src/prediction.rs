@@ -1,6 +1,6 @@
 //! The answer to a prompt, as JavaScript reads it.
 
-use sam2::image::svg_path;
+use sam2::image::{Mask, svg_path};
 use sam2::{PredictedMask, Prediction as Answer};
 use wasm_bindgen::prelude::*;
 
@@ -79,12 +79,7 @@ impl Prediction {
 
     /// Outlines as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
     pub fn polygons(&self, i: usize) -> Result<String, JsValue> {
-        let found = self.mask(i)?.mask.to_polygons();
-        let json: Vec<_> = found
-            .iter()
-            .map(|p| serde_json::json!({ "outer": p.outer, "holes": p.holes }))
-            .collect();
-        Ok(serde_json::Value::from(json).to_string())
+        Ok(polygons_json(&self.mask(i)?.mask))
     }
 
     /// The outline as the `d` of an SVG path (fill-rule evenodd).
@@ -104,4 +99,14 @@ impl Prediction {
     pub fn decode_ms(&self) -> f64 {
         self.decode_ms
     }
+}
+
+/// Outlines as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
+pub(crate) fn polygons_json(mask: &Mask) -> String {
+    let found = mask.to_polygons();
+    let json: Vec<_> = found
+        .iter()
+        .map(|p| serde_json::json!({ "outer": p.outer, "holes": p.holes }))
+        .collect();
+    serde_json::Value::from(json).to_string()
 }

@@ -140,16 +140,23 @@ impl ImagePredictor {
     /// # Errors
     /// [`Error::DeviceLost`] where the device does not answer and the CPU cannot take over either.
     pub async fn set_image(&self, image: &RgbImage) -> Result<ImageEmbedding, Error> {
-        let size = self.model.config().image_size;
-        let input = preprocess(image, size);
-        self.set_input(
-            input,
-            ImageSize {
-                width: image.width(),
-                height: image.height(),
-            },
-        )
-        .await
+        self.set_image_telling(image, &|_, _| {}).await
+    }
+
+    /// As [`ImagePredictor::set_image`]; `on_block(done, of)` is told how far the encoder is (on a GPU,
+    /// how much of it was handed over).
+    ///
+    /// # Errors
+    /// As [`ImagePredictor::set_image`].
+    pub async fn set_image_telling(
+        &self,
+        image: &RgbImage,
+        on_block: &dyn Fn(usize, usize),
+    ) -> Result<ImageEmbedding, Error> {
+        let input = preprocess(image, self.model.config().image_size);
+        let (width, height) = (image.width(), image.height());
+        self.embed(input, ImageSize { width, height }, on_block)
+            .await
     }
 
     /// Encodes a picture that was preprocessed elsewhere (`sam2_image::preprocess`), so that the next
@@ -162,6 +169,15 @@ impl ImagePredictor {
         input: Vec<f32>,
         image: ImageSize,
     ) -> Result<ImageEmbedding, Error> {
+        self.embed(input, image, &|_, _| {}).await
+    }
+
+    async fn embed(
+        &self,
+        input: Vec<f32>,
+        image: ImageSize,
+        on_block: &dyn Fn(usize, usize),
+    ) -> Result<ImageEmbedding, Error> {
         let size = self.model.config().image_size;
         if input.len() != 3 * size * size {
             let text = format!("the preprocessed picture is not 3 x {size} x {size}");
@@ -172,7 +188,7 @@ impl ImagePredictor {
         let mut ladder = Ladder::new(&self.model);
         loop {
             let made = async {
-                let encoded = self.encode(&input).await?;
+                let encoded = self.encode(&input, on_block).await?;
                 verify(self.model.runtime(), &encoded.input()).await?;
                 Ok(encoded)
             };
@@ -193,7 +209,11 @@ impl ImagePredictor {
     }
 
     /// The image encoder, and the seal of what it made.
-    async fn encode(&self, input: &Tensor<4>) -> Result<Encoded, Error> {
+    async fn encode(
+        &self,
+        input: &Tensor<4>,
+        on_block: &dyn Fn(usize, usize),
+    ) -> Result<Encoded, Error> {
         self.encodes.fetch_add(1, Ordering::Relaxed);
         let (base, runtime) = (self.model.base(), self.model.runtime());
         let input = match (runtime.kind, CpuTensor::new(input.clone())) {
@@ -203,7 +223,7 @@ impl ImagePredictor {
             // The same memory: nothing is copied.
             _ => input.clone(),
         };
-        let features = base.forward_image(input);
+        let features = base.forward_image_telling(input, on_block);
         let (embed, high_res) = (base.image_embedding(&features), features.high_res);
         let seal = Seal::take(runtime, &held(&embed, high_res.as_ref()));
         #[cfg(feature = "fault-injection")]
@@ -226,7 +246,7 @@ impl ImagePredictor {
 
     /// Encodes the picture again, where the model works now.
     async fn encode_again(&self, embedding: &ImageEmbedding) -> Result<(), Error> {
-        let encoded = self.encode(&embedding.input).await?;
+        let encoded = self.encode(&embedding.input, &|_, _| {}).await?;
         *self.lock(embedding) = encoded;
         Ok(())
     }

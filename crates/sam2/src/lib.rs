@@ -25,6 +25,7 @@
 pub mod checked;
 pub mod device;
 mod error;
+pub mod flops;
 pub mod image_predictor;
 #[cfg(feature = "fault-injection")]
 pub mod inject;

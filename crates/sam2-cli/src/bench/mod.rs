@@ -1,6 +1,5 @@
 //! `sam2 bench`: how long loading, encoding and a click take, and what they need.
 
-mod flops;
 mod video;
 
 use crate::session::Session;
@@ -99,7 +98,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
     if args.json {
         return output::json(&report);
     }
-    let gflop = flops::encode(model.config()) / 1e9;
+    let gflop = sam2::flops::encode(model.config()) / 1e9;
     let rate = gflop / (report.encode_ms / 1e3);
     let memory = report
         .peak_rss_mb

@@ -131,12 +131,14 @@ impl Hiera {
         })
     }
 
-    /// `[B, 3, S, S]` to the stages' maps `[B, H, W, C]`, the largest first.
-    pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+    /// `[B, 3, S, S]` to the stages' maps `[B, H, W, C]`, the largest first. `on_block(done, of)` is told
+    /// of every block: computed on a CPU, on a GPU only handed over.
+    pub fn forward(&self, x: Tensor<4>, on_block: &dyn Fn(usize, usize)) -> Vec<Tensor<4>> {
         let mut x = self.patch_embed.forward(x) + self.pos_embed.clone();
         let mut outputs = Vec::with_capacity(self.stage_ends.len());
         for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x);
+            on_block(i + 1, self.blocks.len());
             if self.stage_ends.contains(&i) {
                 outputs.push(x.clone());
             }

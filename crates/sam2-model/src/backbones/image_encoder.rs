@@ -106,8 +106,8 @@ impl ImageEncoder {
     }
 
     /// `[B, 3, S, S]` to `[B, H, W, d_model]` at strides 4, 8, 16 (the lowest `scalp` levels dropped).
-    pub fn forward(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
-        let maps = self.trunk.forward(x);
+    pub fn forward(&self, x: Tensor<4>, on_block: &dyn Fn(usize, usize)) -> Vec<Tensor<4>> {
+        let maps = self.trunk.forward(x, on_block);
         let keep = maps.len() - self.scalp;
         self.neck.forward(maps, keep)
     }

@@ -56,7 +56,17 @@ impl Sam2Base {
 
     /// `forward_image`: a preprocessed picture `[1, 3, S, S]` to its features.
     pub fn forward_image(&self, x: Tensor<4>) -> ImageFeatures {
-        let mut levels = self.image_encoder.forward(x);
+        self.forward_image_telling(x, &|_, _| {})
+    }
+
+    /// As [`Sam2Base::forward_image`]; `on_block(done, of)` is told of every block of the trunk, which is
+    /// nearly all of the work.
+    pub fn forward_image_telling(
+        &self,
+        x: Tensor<4>,
+        on_block: &dyn Fn(usize, usize),
+    ) -> ImageFeatures {
+        let mut levels = self.image_encoder.forward(x, on_block);
         let embed = levels.pop().map(flatten);
         let (s1, s0) = (levels.pop(), levels.pop());
         let high_res = match (s0, s1) {

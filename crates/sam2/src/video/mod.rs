@@ -45,7 +45,7 @@ mod saved;
 mod sealed;
 mod state;
 
-pub use frames::FrameSource;
+pub use frames::{AnimationFrames, FrameSource};
 #[cfg(not(target_family = "wasm"))]
 pub use frames::{FolderFrames, OpenedVideo, VideoLimits, open_video};
 pub use output::{FrameMasks, LowResLogits, ObjectMask};
@@ -58,7 +58,7 @@ use crate::device::DeviceKind;
 use crate::{Error, Model, SharedModel};
 use cache::FeatureCache;
 use frames::Frames;
-use sam2_image::{ImageSize, Rle};
+use sam2_image::{ImageSize, RgbImage, Rle};
 use state::Object;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -204,6 +204,14 @@ impl VideoPredictor {
     /// The mask that a pass or a prompt last gave for `object` on `frame`, in pixels of the video.
     pub fn mask(&self, frame: usize, object: ObjectId) -> Option<&Rle> {
         self.results.get(&(frame, object))
+    }
+
+    /// The picture of a frame, as the network sees it: of a clip any, of a live video one of the latest.
+    ///
+    /// # Errors
+    /// A frame that the video does not have, or that cannot be read.
+    pub async fn picture(&mut self, frame: usize) -> Result<RgbImage, Error> {
+        self.frames.read(frame).await
     }
 
     /// Counters and times.

@@ -1,18 +1,24 @@
 //! Animated GIF, WebP and PNG, without another program.
 
-use super::open::MAX_PIXELS;
+use super::MAX_PIXELS;
+#[cfg(not(target_family = "wasm"))]
 use super::store::NextFrame;
 use crate::Error;
 use image::codecs::{gif::GifDecoder, png::PngDecoder, webp::WebPDecoder};
 use image::{AnimationDecoder, Frame, ImageDecoder, ImageFormat, Limits, Rgba};
 use sam2_image::RgbImage;
-use std::fs::File;
-use std::io::BufReader;
-use std::path::Path;
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::io::{BufRead, Seek};
+#[cfg(not(target_family = "wasm"))]
+use std::{
+    fs::File,
+    io::BufReader,
+    path::Path,
+    sync::mpsc::{Receiver, sync_channel},
+};
 
 /// Gives the frames of an animation as a person sees them (each drawn over the ones before it; alpha is
 /// then dropped), and their number per second where they are evenly spaced.
+#[cfg(not(target_family = "wasm"))]
 pub(super) fn animation(
     path: &Path,
     format: ImageFormat,
@@ -24,7 +30,12 @@ pub(super) fn animation(
     let thread = std::thread::Builder::new().name("sam2-animation".to_owned());
     thread
         .spawn(move || {
-            let result = frames(&path, format, &mut |frame| send.send(Ok(frame)).is_ok());
+            let open = || {
+                File::open(&path)
+                    .map(BufReader::new)
+                    .map_err(|e| Error::Video(e.to_string()))
+            };
+            let result = frames(&open, format, &mut |frame| send.send(Ok(frame)).is_ok());
             if let Err(error) = result {
                 // Nobody left to tell is fine.
                 let _ = send.send(Err(error));
@@ -45,31 +56,27 @@ pub(super) fn animation(
     Ok((Box::new(next), fps))
 }
 
-/// Decodes until `give` does not want more.
-fn frames(
-    path: &Path,
+/// Decodes what `open` opens (anew each time) until `give` does not want more: a frame, and the frames
+/// per second that its own time on the screen makes.
+pub(super) fn frames<R: BufRead + Seek>(
+    open: &dyn Fn() -> Result<R, Error>,
     format: ImageFormat,
     give: &mut dyn FnMut((RgbImage, Option<f64>)) -> bool,
 ) -> Result<(), Error> {
-    let file = || {
-        File::open(path)
-            .map(BufReader::new)
-            .map_err(|e| Error::Video(e.to_string()))
-    };
     match format {
-        ImageFormat::Gif => each(checked(GifDecoder::new(file()?).map_err(bad)?)?, give),
+        ImageFormat::Gif => each(checked(GifDecoder::new(open()?).map_err(bad)?)?, give),
         ImageFormat::WebP => {
-            let decoder = checked(WebPDecoder::new(file()?).map_err(bad)?)?;
+            let decoder = checked(WebPDecoder::new(open()?).map_err(bad)?)?;
             match decoder.has_animation() {
                 true => each(decoder, give),
-                false => still(path, give),
+                false => still(open()?, give),
             }
         }
         _ => {
-            let decoder = checked(PngDecoder::new(file()?).map_err(bad)?)?;
+            let decoder = checked(PngDecoder::new(open()?).map_err(bad)?)?;
             match decoder.is_apng().map_err(bad)? {
                 true => each(decoder.apng().map_err(bad)?, give),
-                false => still(path, give),
+                false => still(open()?, give),
             }
         }
     }
@@ -102,8 +109,13 @@ fn each<'a>(
 }
 
 /// A picture that does not move is a video of one frame.
-fn still(path: &Path, give: &mut dyn FnMut((RgbImage, Option<f64>)) -> bool) -> Result<(), Error> {
-    let bytes = std::fs::read(path).map_err(|e| Error::Video(e.to_string()))?;
+fn still(
+    mut file: impl BufRead,
+    give: &mut dyn FnMut((RgbImage, Option<f64>)) -> bool,
+) -> Result<(), Error> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)
+        .map_err(|e| Error::Video(e.to_string()))?;
     let image = sam2_image::decode(&bytes, &Default::default())?;
     give((image, None));
     Ok(())

@@ -1,6 +1,6 @@
 //! Any other video, through the ffmpeg program where it is installed.
 
-use super::open::MAX_PIXELS;
+use super::MAX_PIXELS;
 use super::store::NextFrame;
 use crate::Error;
 use sam2_image::RgbImage;

@@ -1,7 +1,7 @@
 //! A folder of pictures in natural order.
 
-use super::open::{MAX_PIXELS, fit};
 use super::{FrameFuture, FrameSource, beyond, natural_order, same_size, size_of};
+use super::{MAX_PIXELS, fit};
 use crate::Error;
 use sam2_image::{DecodeLimits, ImageSize, RgbImage, decode};
 use std::path::{Path, PathBuf};

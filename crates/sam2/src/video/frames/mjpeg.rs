@@ -1,8 +1,8 @@
 //! MJPEG: JPEG pictures one after the other in one file, read at offsets.
 
 use super::index::FrameIndex;
-use super::open::{MAX_PIXELS, VideoLimits, fit};
-use super::{FrameFuture, FrameSource, same_size, size_of};
+use super::open::VideoLimits;
+use super::{FrameFuture, FrameSource, MAX_PIXELS, fit, same_size, size_of};
 use crate::Error;
 use sam2_image::{DecodeLimits, ImageSize, RgbImage, decode};
 use std::fs::File;

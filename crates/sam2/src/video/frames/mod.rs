@@ -4,8 +4,8 @@
 //! decoder. Frames larger than the limit are made smaller by area; masks still come out at the
 //! original size.
 
-#[cfg(not(target_family = "wasm"))]
 mod animation;
+mod animation_bytes;
 #[cfg(not(target_family = "wasm"))]
 mod ffmpeg;
 #[cfg(not(target_family = "wasm"))]
@@ -24,6 +24,7 @@ mod store;
 #[cfg(not(target_family = "wasm"))]
 mod y4m;
 
+pub use animation_bytes::AnimationFrames;
 #[cfg(not(target_family = "wasm"))]
 pub use folder::FolderFrames;
 pub(super) use live::LiveFrames;
@@ -33,9 +34,13 @@ pub use natural::natural_order;
 pub use open::{OpenedVideo, VideoLimits, open_video};
 
 use crate::Error;
-use sam2_image::{ImageSize, RgbImage};
+use sam2_image::{ImageSize, RgbImage, area_downsample};
 use std::future::Future;
 use std::pin::Pin;
+
+/// Most pixels of one frame: four times 8K. A header that promises more is refused before anything is
+/// allocated.
+pub(super) const MAX_PIXELS: u64 = 1 << 27;
 
 /// A frame on its way; reading is asynchronous because the page's frames come from JavaScript.
 pub type FrameFuture<'a> = Pin<Box<dyn Future<Output = Result<RgbImage, Error>> + 'a>>;
@@ -155,6 +160,14 @@ impl Frames {
     }
 }
 
+/// A frame whose longer side is at most `max_dimension` (0: any), made smaller by area.
+pub fn fit(image: RgbImage, max_dimension: usize) -> RgbImage {
+    if max_dimension == 0 || image.width().max(image.height()) <= max_dimension {
+        return image;
+    }
+    area_downsample(&image, max_dimension)
+}
+
 fn size_of(image: &RgbImage) -> ImageSize {
     ImageSize {
         width: image.width(),
@@ -163,7 +176,10 @@ fn size_of(image: &RgbImage) -> ImageSize {
 }
 
 /// Frames of one video are of one size.
-fn same_size(name: &str, found: ImageSize, expected: ImageSize) -> Result<(), Error> {
+///
+/// # Errors
+/// [`Error::Video`] that names the frame and both sizes.
+pub fn same_size(name: &str, found: ImageSize, expected: ImageSize) -> Result<(), Error> {
     if found == expected {
         return Ok(());
     }

@@ -8,13 +8,9 @@ use super::store::StoredFrames;
 use super::y4m::Y4mFrames;
 use super::{FrameSource, MemoryFrames};
 use crate::Error;
-use sam2_image::{ImageSize, RgbImage, area_downsample, fitted};
+use sam2_image::{ImageSize, fitted};
 use std::io::Read;
 use std::path::Path;
-
-/// Most pixels of one frame: four times 8K. A header that promises more is refused before anything is
-/// allocated.
-pub(super) const MAX_PIXELS: u64 = 1 << 27;
 
 /// What is taken of a video.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,14 +138,6 @@ impl From<MemoryFrames> for OpenedVideo {
             notes: Vec::new(),
         }
     }
-}
-
-/// A frame whose longer side is at most `max_dimension` (0: any).
-pub(super) fn fit(image: RgbImage, max_dimension: usize) -> RgbImage {
-    if max_dimension == 0 || image.width().max(image.height()) <= max_dimension {
-        return image;
-    }
-    area_downsample(&image, max_dimension)
 }
 
 /// What reads a file.

@@ -1,7 +1,7 @@
 //! Frames of a source that can only be decoded in order, kept in files.
 
-use super::open::{MAX_PIXELS, fit};
 use super::{FrameFuture, FrameSource, beyond, same_size, size_of};
+use super::{MAX_PIXELS, fit};
 use crate::Error;
 use image::ExtendedColorType;
 use image::codecs::jpeg::JpegEncoder;

@@ -1,8 +1,8 @@
 //! Y4M (uncompressed YUV), read at offsets: nothing is stored, nothing decoded ahead.
 
 use super::index::FrameIndex;
-use super::open::{MAX_PIXELS, VideoLimits, fit};
-use super::{FrameFuture, FrameSource};
+use super::open::VideoLimits;
+use super::{FrameFuture, FrameSource, MAX_PIXELS, fit};
 use crate::Error;
 use sam2_image::{ImageSize, RgbImage};
 use std::fs::File;

@@ -1,4 +1,5 @@
-//! Operations of one encode, worked out from the configuration: two per multiplication and addition.
+//! Operations of the network's parts, worked out from the configuration: two per multiplication and
+//! addition. For throughput (GFLOP/s), and to say beforehand how long a video will take.
 
 use sam2_checkpoint::ModelConfig;
 
@@ -45,6 +46,31 @@ pub fn encode(config: &ModelConfig) -> f64 {
     total
 }
 
+/// FLOP of memory attention for one object on one frame whose memory is full: what an object adds to a
+/// frame of a video, but for the decoder and the memory encoder, which are small beside it.
+pub fn memory_attention(config: &ModelConfig) -> f64 {
+    let attention = &config.memory_attention;
+    let layer = &attention.layer;
+    let queries = config.image_embedding_size().pow(2) as f64;
+    let width = attention.d_model as f64;
+    let memory_width = config.mem_dim() as f64;
+    // A pointer is split into tokens of the memory's width.
+    let pointer = config.hidden_dim() as f64 / memory_width;
+    let pointers = match config.use_obj_ptrs_in_encoder {
+        true => config.max_obj_ptrs_in_encoder as f64 * pointer,
+        false => 0.0,
+    };
+    let keys = config.num_maskmem as f64 * queries + pointers;
+    let own = layer.self_attention.internal_dim() as f64;
+    let cross = layer.cross_attention.internal_dim() as f64;
+    let self_attention = 8.0 * queries * width * own + 4.0 * queries * queries * own;
+    let cross_attention = 4.0 * queries * width * cross
+        + 4.0 * keys * memory_width * cross
+        + 4.0 * queries * keys * cross;
+    let mlp = 4.0 * queries * width * layer.dim_feedforward as f64;
+    attention.num_layers as f64 * (self_attention + cross_attention + mlp)
+}
+
 fn conv(side: usize, from: usize, to: usize, kernel: usize) -> f64 {
     2.0 * (side * side * from * to * kernel * kernel) as f64
 }
@@ -63,5 +89,13 @@ mod tests {
         assert!((gflop / 292.0 - 1.0).abs() < 0.05, "{gflop}");
         let small = tiny.with_image_size(512).unwrap();
         assert!(encode(&small) < encode(&tiny) / 3.5);
+    }
+
+    #[test]
+    fn an_object_of_tiny_costs_twice_its_encode() {
+        // 590 GFLOP: counted on the official memory attention at 1024 x 1024 with seven memories.
+        let tiny = ModelConfig::official(Size::Tiny, Version::V2_1);
+        let gflop = memory_attention(&tiny) / 1e9;
+        assert!((gflop / 590.0 - 1.0).abs() < 0.05, "{gflop}");
     }
 }

@@ -1,0 +1,245 @@
+//! Animated GIF, WebP and PNG whose bytes are in memory: what the page opens, where there is no folder
+//! to keep frames in.
+
+use super::animation::frames;
+use super::{FrameFuture, FrameSource, beyond, fit, same_size, size_of};
+use crate::Error;
+use image::ImageFormat;
+use sam2_image::{ImageSize, RgbImage};
+use std::collections::VecDeque;
+use std::io::Cursor;
+use std::sync::Arc;
+
+/// Decoded frames that are kept. Passes go from frame to frame, so what is read next was mostly
+/// decoded with the frame before it.
+const CACHE_BYTES: usize = 64 << 20;
+
+/// Frames of an animation, decoded again from the start where they are not cached: such files can only
+/// be read in order. In both directions a pass decodes the file once per cache full of frames.
+pub struct AnimationFrames {
+    bytes: Arc<[u8]>,
+    format: ImageFormat,
+    max_dimension: usize,
+    len: usize,
+    size: ImageSize,
+    fps: Option<f64>,
+    more: bool,
+    /// Neighbouring frames in order, the first with number `start`.
+    cache: VecDeque<RgbImage>,
+    start: usize,
+    cache_bytes: usize,
+}
+
+impl std::fmt::Debug for AnimationFrames {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "AnimationFrames({} frames, {:?})", self.len, self.size)
+    }
+}
+
+impl AnimationFrames {
+    /// Can these bytes be an animation? Their beginning decides.
+    pub fn recognises(bytes: &[u8]) -> bool {
+        format_of(bytes).is_some()
+    }
+
+    /// Decodes the whole animation once, up to `max_frames` (0: all). Frames are made smaller until their
+    /// longer side is at most `max_dimension` (0: never).
+    ///
+    /// # Errors
+    /// [`Error::Video`] for another format, a damaged file (with the frame), and frames too large.
+    pub fn open(bytes: Arc<[u8]>, max_dimension: usize, max_frames: usize) -> Result<Self, Error> {
+        Self::with_cache(bytes, max_dimension, max_frames, CACHE_BYTES)
+    }
+
+    fn with_cache(
+        bytes: Arc<[u8]>,
+        max_dimension: usize,
+        max_frames: usize,
+        cache_bytes: usize,
+    ) -> Result<Self, Error> {
+        let Some(format) = format_of(&bytes) else {
+            let text = "this is no animated picture: use GIF, WebP or PNG";
+            return Err(Error::Video(text.to_owned()));
+        };
+        let (mut len, mut size, mut fps, mut more) = (0, None, None, false);
+        let mut wrong = None;
+        let result = frames(&reader(&bytes), format, &mut |(image, its_fps)| {
+            if max_frames > 0 && len == max_frames {
+                more = true;
+                return false;
+            }
+            let first = *size.get_or_insert_with(|| size_of(&image));
+            fps = fps.or(its_fps);
+            wrong = same_size(&format!("frame {len}"), size_of(&image), first).err();
+            len += 1;
+            wrong.is_none()
+        });
+        result.map_err(|error| Error::Video(format!("frame {len}: {error}")))?;
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
+        let Some(size) = size else {
+            return Err(Error::Video("the video has no frames".to_owned()));
+        };
+        Ok(Self {
+            bytes,
+            format,
+            max_dimension,
+            len,
+            size,
+            fps,
+            more,
+            cache: VecDeque::new(),
+            start: 0,
+            cache_bytes,
+        })
+    }
+
+    /// Frames per second, by the time that the first frame stays on the screen.
+    pub fn fps(&self) -> Option<f64> {
+        self.fps
+    }
+
+    /// Has the file more frames than are used?
+    pub fn has_more(&self) -> bool {
+        self.more
+    }
+
+    /// The frame from the cache, which is filled around it where it is not there.
+    fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
+        if index >= self.len {
+            return Err(beyond(index, self.len));
+        }
+        let cached = |cache: &VecDeque<RgbImage>, start: usize| {
+            cache.get(index.checked_sub(start)?).cloned()
+        };
+        if let Some(image) = cached(&self.cache, self.start) {
+            return Ok(image);
+        }
+        // Going backward the frames before it are wanted next, going forward those after it.
+        let backward = !self.cache.is_empty() && index < self.start;
+        self.cache.clear();
+        let (mut at, mut bytes) = (0, 0);
+        let (cache, max_dimension, budget, last) = (
+            &mut self.cache,
+            self.max_dimension,
+            self.cache_bytes,
+            self.len,
+        );
+        let mut start = 0;
+        let result = frames(&reader(&self.bytes), self.format, &mut |(image, _)| {
+            let number = at;
+            at += 1;
+            if number < index && !backward {
+                return true;
+            }
+            let image = fit(image, max_dimension);
+            bytes += image.data().len();
+            if cache.is_empty() {
+                start = number;
+            }
+            cache.push_back(image);
+            while bytes > budget && cache.len() > 1 && start < index {
+                bytes -= cache.pop_front().map_or(0, |old| old.data().len());
+                start += 1;
+            }
+            // Up to the frame, and going forward as far as there is room.
+            number < index || (!backward && bytes < budget && at < last)
+        });
+        self.start = start;
+        result.map_err(|error| Error::Video(format!("frame {at}: {error}")))?;
+        cached(&self.cache, self.start).ok_or_else(|| beyond(index, self.len))
+    }
+}
+
+fn format_of(bytes: &[u8]) -> Option<ImageFormat> {
+    use ImageFormat::{Gif, Png, WebP};
+    image::guess_format(bytes)
+        .ok()
+        .filter(|format| matches!(format, Gif | Png | WebP))
+}
+
+fn reader(bytes: &Arc<[u8]>) -> impl Fn() -> Result<Cursor<Arc<[u8]>>, Error> + use<> {
+    let bytes = Arc::clone(bytes);
+    move || Ok(Cursor::new(Arc::clone(&bytes)))
+}
+
+impl FrameSource for AnimationFrames {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn size(&self) -> ImageSize {
+        self.size
+    }
+
+    fn read(&mut self, index: usize) -> FrameFuture<'_> {
+        Box::pin(async move { self.frame(index) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::codecs::gif::GifEncoder;
+    use image::{Delay, Frame, Rgba, RgbaImage};
+
+    /// 12 x 7, frame `i` red in column `i`, 10 frames a second.
+    fn gif(frames: u32) -> Arc<[u8]> {
+        let mut bytes = Vec::new();
+        let mut encoder = GifEncoder::new(&mut bytes);
+        for i in 0..frames {
+            let image = RgbaImage::from_fn(12, 7, |x, _| match x == i {
+                true => Rgba([255, 0, 0, 255]),
+                false => Rgba([0, 0, 255, 255]),
+            });
+            let delay = Delay::from_numer_denom_ms(100, 1);
+            let frame = Frame::from_parts(image, 0, 0, delay);
+            encoder.encode_frame(frame).unwrap();
+        }
+        drop(encoder);
+        bytes.into()
+    }
+
+    /// The column that is red in a frame.
+    fn red(image: &RgbImage) -> Option<usize> {
+        (0..image.width()).find(|x| image.row(3)[3 * x] == 255)
+    }
+
+    #[test]
+    fn frames_come_in_any_order_with_a_cache_of_three() {
+        let mut frames = AnimationFrames::with_cache(gif(10), 0, 0, 3 * 12 * 7 * 3).unwrap();
+        assert_eq!(
+            (frames.len(), frames.fps(), frames.has_more()),
+            (10, Some(10.0), false)
+        );
+        let order = [0, 1, 2, 3, 9, 8, 7, 6, 5, 0, 4, 4, 9];
+        for index in order {
+            assert_eq!(
+                red(&frames.frame(index).unwrap()),
+                Some(index),
+                "frame {index}"
+            );
+            assert!(
+                frames.cache.len() <= 4,
+                "{} frames cached",
+                frames.cache.len()
+            );
+        }
+        assert_eq!(frames.frame(10).unwrap_err().code(), "unsupported_video");
+    }
+
+    #[test]
+    fn limits_hold_and_damage_is_named() {
+        let mut few = AnimationFrames::open(gif(10), 6, 4).unwrap();
+        assert_eq!((few.len(), few.has_more()), (4, true));
+        assert_eq!((few.size().width, few.frame(1).unwrap().width()), (12, 6));
+        let whole = gif(10);
+        let cut: Arc<[u8]> = whole[..whole.len() / 2].into();
+        let error = AnimationFrames::open(cut, 0, 0).unwrap_err();
+        assert_eq!(error.code(), "unsupported_video");
+        assert!(error.to_string().contains("frame "), "{error}");
+        assert!(AnimationFrames::open(vec![0; 40].into(), 0, 0).is_err());
+        assert!(!AnimationFrames::recognises(&[0xff, 0xd8, 0xff, 0xe0]));
+    }
+}
