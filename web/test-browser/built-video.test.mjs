@@ -1,0 +1,111 @@
+/**
+ * Video with the real engine in Chromium: the official code's answers on the CPU and on WebGPU (software
+ * adapter), files through a `<video>` element. Skipped where the page has not been built.
+ */
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { after, before, test } from 'node:test';
+import { fixture, framesOf, goldenVideos, readNpz, stepsOf, trackedBy, worstOfVideo } from '../sam2/test/golden.mjs';
+import { launch, openPage } from './browser.mjs';
+import { startServer } from './server.mjs';
+
+const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
+const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
+
+const PATIENCE_MS = 300_000;
+const WEIGHTS = 'weights/seed4.safetensors';
+
+let server;
+let browser;
+before(async () => {
+  if (skip !== false) return;
+  server = await startServer({
+    engine: 'built',
+    files: {
+      'config.json': JSON.stringify({ schema: 1, model_size: null }),
+      'models/micro.yaml': await readFile(fixture('micro.yaml')),
+      'models/seed4.safetensors': await readFile(fixture(WEIGHTS)),
+      'models/manifest.json': JSON.stringify({
+        schema: 1, default: 'micro', models: [{ name: 'micro', file: 'seed4.safetensors', config: 'micro.yaml', licence: 'MIT OR Apache-2.0' }],
+      }),
+    },
+  });
+  browser = await launch({ webgpu: true });
+});
+after(async () => {
+  await browser?.close();
+  await server?.close();
+});
+
+/** A page of the site without its app, and the package in it with the micro model on a device. */
+async function withEngine(device) {
+  const hooks = await openPage(browser, server, { path: `?device=${device}`, timeout: PATIENCE_MS });
+  await hooks.page.evaluate(async (wanted) => {
+    const { Sam2 } = await import(new URL('web/sam2/client.js', document.baseURI).href);
+    const { js, wasm } = await (await fetch('pkg/assets.json')).json();
+    const configYaml = await (await fetch('models/micro.yaml')).text();
+    globalThis.sam = await Sam2.load({ model: { url: 'models/seed4.safetensors', configYaml }, device: wanted, assets: { js: `pkg/${js}`, wasm: `pkg/${wasm}` } });
+    if (globalThis.sam.device !== wanted) throw new Error(`it runs on ${globalThis.sam.device}: ${globalThis.sam.deviceInfo.why}`);
+  }, device);
+  return hooks;
+}
+
+// WebGPU first: what a browser does differently from Node is the device.
+for (const [device, names] of [['webgpu', ['seed4_tracks']], ['cpu', ['seed4_tracks_late_both', 'seed4_session_masks']]]) {
+  test(`${device}: clips are tracked as the official code tracks them`, { skip }, async (t) => {
+    const hooks = await withEngine(device);
+    await hooks.page.evaluate(`globalThis.trackedBy = ${trackedBy}; undefined`);
+    const { bounds, videos } = await goldenVideos();
+    for (const { name, prompts, frames, both_ways: bothWays, reference } of videos.filter((item) => names.includes(item.name))) {
+      const began = performance.now();
+      const tracked = await hooks.page.evaluate(async ([pictures, steps, both]) => {
+        const { countsFromMask } = await import(new URL('web/sam2/rle.js', document.baseURI).href);
+        return globalThis.trackedBy(globalThis.sam, pictures.map((bytes) => new Blob([Uint8Array.from(bytes)])), steps, both, countsFromMask);
+      }, [(await framesOf(frames)).map((bytes) => [...bytes]), await stepsOf(prompts), bothWays]);
+      const worst = worstOfVideo(await readNpz(fixture(reference)), tracked);
+      assert.ok(worst.logits <= bounds.logits && worst.mask >= bounds.mask, `${name}: ${JSON.stringify(worst)}`);
+      t.diagnostic(`${name}: ${JSON.stringify(worst)}, ${Math.round((performance.now() - began) / 1000)} s`);
+    }
+    assert.equal(await hooks.page.evaluate(() => globalThis.sam.device), device, 'no fallback on the way');
+    assert.deepEqual(hooks.complaints, []);
+    await hooks.context.close();
+  });
+}
+
+test('a video file: frames by their number, at their own colours, and nothing but video is refused', { skip }, async (t) => {
+  const hooks = await withEngine('cpu');
+  const file = [...await readFile(new URL('clips/two.webm', import.meta.url))];
+  const found = await hooks.page.evaluate(async (bytes) => {
+    const video = await globalThis.sam.openVideo(new Blob([Uint8Array.from(bytes)], { type: 'video/webm' }));
+    // The middle of the red disc on a frame, which goes right by 9 pixels each frame from 50 on.
+    const discOn = async (frame) => {
+      const { data, width, height } = await video.picture(frame);
+      let [sum, count] = [0, 0];
+      for (let i = 0; i < width * height; i += 1) {
+        if (data[i * 4] > 150 && data[i * 4 + 1] < 90) { sum += i % width; count += 1; }
+      }
+      return sum / count;
+    };
+    const discs = {};
+    for (const frame of [0, 7, 3, 19, 4]) discs[frame] = await discOn(frame);
+    const { objects } = await video.addBox({ frame: 5, object: 1, box: [60, 90, 130, 150] });
+    const frames = [];
+    for await (const { frame } of video.propagate({ maxFrames: 3 })) frames.push(frame);
+    const refused = await globalThis.sam.openVideo(new Blob(['no video'])).catch(({ code, message, hint }) => ({ code, message, hint }));
+    const { length, width, height, fps, notes } = video;
+    video.close();
+    return { length, width, height, fps, notes, discs, size: objects[0].mask.toRle().size, frames, refused };
+  }, file);
+  t.diagnostic(JSON.stringify(found));
+  assert.deepEqual([found.length, found.width, found.height, found.fps, found.notes], [20, 320, 180, 10, []]);
+  for (const [frame, middle] of Object.entries(found.discs)) {
+    // Behind the bar only a part of the disc is seen: those frames are not asked for.
+    assert.ok(Math.abs(middle - (50 + 9 * Number(frame))) < 2.5, `frame ${frame}: the disc is at ${middle}`);
+  }
+  assert.deepEqual(found.size, [180, 320]);
+  assert.deepEqual(found.frames, [5, 6, 7, 8]);
+  assert.equal(found.refused.code, 'unsupported_video');
+  assert.ok(found.refused.hint.length > 0);
+  await hooks.context.close();
+});
