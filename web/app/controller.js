@@ -53,6 +53,8 @@ export class Controller {
   #failure = null;
   #loadAbort = new AbortController();
   #loadRunning = false;
+  /** @type {((value?: unknown) => void)[]} */
+  #loadWaiters = [];
   #pictureAbort = new AbortController();
   #stepAbort = new AbortController();
 
@@ -62,6 +64,12 @@ export class Controller {
   }
 
   get sam() {
+    return this.#sam;
+  }
+
+  /** The package, once a model is there: now, or when one was loaded. @returns {Promise<InstanceType<typeof Sam2>>} */
+  async loaded() {
+    while (this.#sam === null || this.#busy.loading) await new Promise((resolve) => this.#loadWaiters.push(resolve));
     return this.#sam;
   }
 
@@ -113,6 +121,7 @@ export class Controller {
     this.model = request;
     this.prompts.forgetAnswers();
     this.#set({ loading: false }, null);
+    for (const resolve of this.#loadWaiters.splice(0)) resolve();
     await this.#encode();
   }
 
@@ -296,13 +305,13 @@ export class Controller {
   #set(busy, failure) {
     Object.assign(this.#busy, busy);
     this.#failure = failure;
-    const { state, message } = this.#describe();
+    const { state, message } = this.describe();
     this.#options.onState(state, message);
     this.#options.onChange();
   }
 
   /** @returns {{ state: PageState, message: Message }} */
-  #describe() {
+  describe() {
     const { loading, encoding, decoding } = this.#busy;
     if (loading) {
       return { state: 'loading', message: { text: 'Starting…', cancel: this.#sam === null ? null : () => this.#loadAbort.abort() } };

@@ -1,9 +1,15 @@
-/** Files that come in by choosing, dropping or pasting, sorted into pictures and models. */
+/** Files that come in by choosing, dropping or pasting, sorted into pictures, clips and models. */
 
 const MODEL = /\.(pt|pth|safetensors)$/i;
 const CONFIG = /\.ya?ml$/i;
+const VIDEO = /\.(mp4|m4v|mov|webm|mkv|ogv|avi|gif)$/i;
+const SAVED = /\.jsonl?$/i;
 
-/** @typedef {{ picture: File | null, model: File | null, config: File | null }} Sorted */
+/**
+ * `clip`: a video or an animated picture, or several pictures, which are its frames in the order of
+ * their names. `saved`: masks of a clip.
+ * @typedef {{ picture: File | null, clip: File | File[] | null, saved: File | null, model: File | null, config: File | null }} Sorted
+ */
 
 /**
  * Goes by name, then by type: browsers give model files no type, and some pictures neither.
@@ -12,11 +18,21 @@ const CONFIG = /\.ya?ml$/i;
  */
 export function sortFiles(files) {
   /** @type {Sorted} */
-  const sorted = { picture: null, model: null, config: null };
+  const sorted = { picture: null, clip: null, saved: null, model: null, config: null };
+  /** @type {File[]} */
+  const pictures = [];
   for (const file of files) {
     if (MODEL.test(file.name)) sorted.model ??= file;
     else if (CONFIG.test(file.name)) sorted.config ??= file;
-    else sorted.picture ??= file;
+    else if (SAVED.test(file.name)) sorted.saved ??= file;
+    else if (VIDEO.test(file.name) || file.type?.startsWith('video/') || file.type === 'image/gif') sorted.clip ??= file;
+    else pictures.push(file);
+  }
+  if (pictures.length > 1 && sorted.clip === null) {
+    // Frame 10 comes after frame 9.
+    sorted.clip = pictures.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  } else {
+    sorted.picture = pictures[0] ?? null;
   }
   return sorted;
 }

@@ -1,5 +1,6 @@
 /** Connects the page's parts. */
 import { Sam2Error } from '../sam2/errors.js';
+import { ClipMode } from './clip/mode.js';
 import { Controller } from './controller.js';
 import { byId, make } from './dom.js';
 import { cutout, rleJson, save, stemOf } from './exports.js';
@@ -36,6 +37,8 @@ const hover = new HoverPreview((path) => stage.show({ preview: path !== null, ma
 let removing = false;
 let boxTool = false;
 let warning = '';
+/** What is proposed where another would take minutes. @type {ModelEntry | null} */
+let smallModel = null;
 /** @type {import('./controller.js').Picture | null} */
 let shownPicture = null;
 
@@ -43,7 +46,7 @@ const askedDevice = query.get('device') ?? 'auto';
 const controller = new Controller({
   assets: engineAssets,
   device: parseDevice(askedDevice) ?? 'auto',
-  onState: (state, message) => status.show(state, message),
+  onState: showState,
   onProgress: (progress) => status.progress(progress),
   onChange: render,
   onWarning: (text) => {
@@ -58,8 +61,31 @@ const menu = new ModelMenu({
   files: (files) => takeFiles(sortFiles(files)),
 });
 
+const clip = new ClipMode({
+  stage, view,
+  sam: () => controller.loaded(),
+  engine: () => ({ device: controller.sam?.device ?? '', model: controller.model?.name ?? '', isSmall: controller.model?.name === smallModel?.name }),
+  onSmallModel: () => {
+    if (smallModel !== null) void useEntry(smallModel);
+  },
+  onProgress: (progress) => status.progress(progress),
+  onChange: showState,
+});
+
+/** The picture's state, or the clip's while one is open; a model that loads or fails comes first. */
+function showState() {
+  const { state, message } = controller.describe();
+  const shown = clip.isOpen && state !== 'loading' && state !== 'error' ? clip.describe() : { state, message };
+  status.show(shown.state, shown.message);
+  render();
+}
+
 /** Draws what the controller holds. */
 function render() {
+  if (clip.isOpen) {
+    renderClip();
+    return;
+  }
   const { picture, prompts, image, model, sam } = controller;
   const shown = picture?.shown ?? null;
   if (shown !== null && shownPicture !== picture) {
@@ -85,6 +111,19 @@ function render() {
   showZoom();
 }
 
+function renderClip() {
+  clip.render();
+  shownPicture = null;
+  const shown = stage.scene.picture !== null;
+  byId('empty', HTMLElement).hidden = shown;
+  const { sam, model } = controller;
+  panel.showFacts({ device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image: null, decodeMs: null, note: [model?.note, warning].filter(Boolean).join(' ') });
+  button('undo').disabled = !clip.canUndo;
+  button('reset').disabled = !clip.canUndo;
+  byId('toolbar', HTMLElement).setAttribute('aria-disabled', String(!shown));
+  showZoom();
+}
+
 function showZoom() {
   button('zoom-fit').textContent = view.isFit ? 'Fit' : `${Math.round((100 * view.scale) / view.fitScale)} %`;
 }
@@ -92,17 +131,19 @@ function showZoom() {
 const input = new Input(surface, area, view, {
   click: (at, negative) => {
     hover.stop();
-    controller.click(at, negative || removing);
+    if (clip.isOpen) clip.click(at, negative || removing);
+    else controller.click(at, negative || removing);
   },
   box: (box) => {
     setBoxTool(false);
     hover.stop();
-    controller.box(box);
+    if (clip.isOpen) clip.box(box);
+    else controller.box(box);
   },
   drag: (drag) => stage.show({ drag }),
   cursor: (cursor) => stage.show({ cursor }),
   hover: (at) => {
-    const wanted = byId('hover', HTMLInputElement).checked && controller.prompts.isEmpty && controller.isIdle;
+    const wanted = !clip.isOpen && byId('hover', HTMLInputElement).checked && controller.prompts.isEmpty && controller.isIdle;
     if (at !== null && wanted && controller.image !== null) hover.ask(controller.image, at);
     else if (stage.scene.preview || at === null) hover.stop();
   },
@@ -128,14 +169,17 @@ function setBoxTool(on) {
 }
 
 function undo() {
-  if (!input.cancel()) controller.undo();
+  if (input.cancel()) return;
+  if (clip.isOpen) clip.undo();
+  else controller.undo();
 }
 
 function startOver() {
   if (input.cancel()) return;
   setBoxTool(false);
   setRemoving(false);
-  controller.reset();
+  if (clip.isOpen) clip.reset();
+  else controller.reset();
 }
 
 function fit() {
@@ -145,9 +189,28 @@ function fit() {
 }
 
 /** @param {Sorted} files */
-function takeFiles({ picture, model, config }) {
+function takeFiles({ picture, clip: frames, saved, model, config }) {
   if (model !== null) void useFile(model, config);
-  if (picture !== null) void controller.openPicture(picture, picture.name || 'picture');
+  if (frames !== null) openClip(frames);
+  else if (picture !== null) openPicture(picture, picture.name || 'picture');
+  if (saved !== null && clip.isOpen) void clip.openSaved(saved);
+}
+
+/** @param {Blob} blob @param {string} name */
+function openPicture(blob, name) {
+  clip.close();
+  return controller.openPicture(blob, name);
+}
+
+/** @param {File | File[]} source */
+function openClip(source) {
+  controller.closePicture();
+  void clip.open(source, Array.isArray(source) ? `${source[0].name} and ${source.length - 1} more` : source.name || 'video');
+}
+
+function openCamera() {
+  controller.closePicture();
+  void clip.openCamera();
 }
 
 /** @param {string} file */
@@ -155,7 +218,7 @@ async function openSample(file) {
   try {
     const response = await fetch(new URL(`samples/${file}`, import.meta.url));
     if (!response.ok) throw new Sam2Error('bad_image', `The sample could not be fetched: the server answered ${response.status}.`, 'Open a picture of your own.');
-    await controller.openPicture(await response.blob(), file);
+    await openPicture(await response.blob(), file);
   } catch (error) {
     controller.fail(error, () => void openSample(file));
   }
@@ -197,7 +260,9 @@ async function mayFetch(model) {
 /** @param {ModelByAddress} source @param {string} name @param {string} title @param {string} note */
 async function useModel(source, name, title, note) {
   warning = '';
+  const before = controller.model;
   await controller.loadModel({ source, name, title, note });
+  if (clip.isOpen && controller.model !== before) void clip.modelChanged();
   if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
 }
 
@@ -240,6 +305,7 @@ async function start() {
     }
   }
   menu.showEntries(manifest.entries);
+  smallModel = manifest.entries.find(({ name, url }) => name === 'nano' && url !== null) ?? null;
   const choice = chooseModel(query, manifest, document.baseURI);
   if (choice === null) controller.fail(new Sam2Error('bad_model', 'The list of models is empty.', 'Open a model file from the Model menu.'), null);
   else if (choice.kind === 'entry') await useEntry(choice.entry);
@@ -264,6 +330,7 @@ open.addEventListener('change', () => {
 });
 listenForFiles(byId('drop-veil', HTMLElement), takeFiles);
 
+button('camera').addEventListener('click', openCamera);
 button('add').addEventListener('click', () => setRemoving(false));
 button('remove').addEventListener('click', () => setRemoving(true));
 button('box').addEventListener('click', () => setBoxTool(!boxTool));
@@ -301,14 +368,20 @@ const KEYS = {
   b: () => setBoxTool(!boxTool), B: () => setBoxTool(!boxTool), '+': () => input.zoomIn(), '=': () => input.zoomIn(),
   '-': () => input.zoomOut(), 0: fit, o: () => open.click(), O: () => open.click(),
 };
+/** While a clip is open, besides. @type {Record<string, () => void>} */
+const CLIP_KEYS = {
+  ',': () => clip.step(-1), '.': () => clip.step(1), '[': () => clip.key(-1), ']': () => clip.key(1), p: () => clip.togglePlay(), P: () => clip.togglePlay(),
+  a: () => clip.addObject(), A: () => clip.addObject(), t: () => clip.track(false), T: () => clip.track(false),
+  ...Object.fromEntries(Array.from({ length: 9 }, (_, i) => [String(i + 1), () => clip.selectNth(i + 1)])),
+};
 document.addEventListener('keydown', (event) => {
   const target = /** @type {Element} */ (event.target);
   // Escape closes what is open first, and letters belong to fields that are typed in.
   if (document.querySelector('dialog[open], [popover]:popover-open') !== null) return;
-  if (target.matches('input:not([type="file"], [type="checkbox"]), textarea, select')) return;
+  if (target.matches('input:not([type="file"], [type="checkbox"], [type="range"]), textarea, select')) return;
   const withControl = event.ctrlKey || event.metaKey;
   if (event.altKey || (withControl && event.key !== 'z')) return;
-  const action = KEYS[event.key];
+  const action = (clip.isOpen ? CLIP_KEYS[event.key] : undefined) ?? KEYS[event.key];
   if (action === undefined) return;
   event.preventDefault();
   action();

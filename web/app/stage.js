@@ -1,4 +1,5 @@
 /** Draws the picture, the mask and the prompts. It is told what to show and decides nothing. */
+import { drawLayers } from './clip/overlay.js';
 
 /** @typedef {import('./types.js').ImagePx} ImagePx */
 /** @typedef {import('./types.js').ImageBox} ImageBox */
@@ -9,6 +10,7 @@
  * @typedef {object} Scene
  * @property {ImageBitmap | null} picture may have fewer pixels than the picture itself
  * @property {Path2D | null} mask in image pixels, even-odd
+ * @property {readonly import('./clip/overlay.js').Layer[] | null} layers objects of a video, in place of `mask`
  * @property {boolean} preview the mask is only what a click here would give
  * @property {readonly Click[]} clicks
  * @property {ImageBox | null} box
@@ -27,7 +29,7 @@ export class Stage {
   /** @type {View} */
   #view;
   /** @type {Scene} */
-  scene = { picture: null, mask: null, preview: false, clicks: [], box: null, drag: null, cursor: null };
+  scene = { picture: null, mask: null, layers: null, preview: false, clicks: [], box: null, drag: null, cursor: null };
   /** Picture and mask as last drawn, so that moving a box edge does not fill a large mask again. */
   #layer = document.createElement('canvas');
   /** @type {unknown[]} */
@@ -86,11 +88,11 @@ export class Stage {
 
   /** @param {number} width @param {number} height @param {number} ratio */
   #drawLayer(width, height, ratio) {
-    const { picture, mask, preview } = this.scene;
+    const { picture, mask, layers, preview } = this.scene;
     const { rect, scale, origin, picture: size } = this.#view;
     const color = getComputedStyle(this.#canvas).getPropertyValue('--mask');
-    const key = [picture, mask, preview, width, height, scale, origin.x, origin.y, color];
-    if (picture === null || key.every((value, i) => value === this.#layerKey[i])) return;
+    const key = [picture, mask, preview, layers?.length, ...(layers ?? []).flatMap(({ path, color: own, strong }) => [path, own, strong]), width, height, scale, origin.x, origin.y, color];
+    if (picture === null || (key.length === this.#layerKey.length && key.every((value, i) => value === this.#layerKey[i]))) return;
     this.#layerKey = key;
     Object.assign(this.#layer, { width, height });
     const context = this.#layer.getContext('2d');
@@ -100,6 +102,7 @@ export class Stage {
     context.imageSmoothingEnabled = device < PIXELATED_FROM;
     context.imageSmoothingQuality = 'high';
     context.drawImage(picture, 0, 0, size.width, size.height);
+    if (layers !== null) drawLayers(context, layers, scale);
     if (mask === null) return;
     // The rest of the picture steps back a little, so that the mask reads on any colour.
     const outside = new Path2D();

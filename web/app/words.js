@@ -32,6 +32,9 @@ const STAGES = {
   'warming up': 'Warming up',
   reading: 'Reading the picture',
   encoding: 'Looking at the picture',
+  tracking: 'Tracking',
+  saving: 'Saving',
+  restoring: 'Tracking again what was tracked',
 };
 
 /** @param {import('../sam2/index.d.ts').Progress} progress */

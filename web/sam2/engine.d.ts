@@ -62,6 +62,6 @@ export interface EngineModule {
   default(input: { module_or_path: string | URL | Response | BufferSource | WebAssembly.Module }): Promise<unknown>;
   Engine: { create(device: 'auto' | 'cpu' | 'webgpu', onLog: (level: string, text: string) => void): Promise<Engine> };
   decode_image(bytes: Uint8Array): RgbaImage;
-  /** JSON: [{"outer": [[x, y]..], "holes": [..]}]. */
-  polygons_of_rle(height: number, width: number, counts: string): string;
+  /** JSON: area, bbox, svg, polygons. */
+  trace_rle(height: number, width: number, counts: string): string;
 }

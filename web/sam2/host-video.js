@@ -68,9 +68,9 @@ export class VideoHost {
         engine.close_video(message.body.video);
         return null;
       }
-      case 'polygons': {
+      case 'trace': {
         const [height, width] = message.body.size;
-        return module.polygons_of_rle(height, width, message.body.counts);
+        return JSON.parse(module.trace_rle(height, width, message.body.counts));
       }
       default: throw new Sam2Error('bad_setting', `The request ${message.type} is not known.`, 'Use one version of the package on both sides.');
     }

@@ -273,8 +273,12 @@ export declare class Sam2Video {
   pushFrame(frame: PictureSource, options?: CallOptions): Promise<FrameResult>;
   /** The picture of a frame as the engine sees it. */
   picture(frame: number, options?: CallOptions): Promise<RgbaPixels>;
+  /** A frame to show; close it when it is not needed any more. Browsers only. */
+  bitmap(frame: number, options?: CallOptions): Promise<ImageBitmap>;
   /** Logits [S/4, S/4] as the last pass left them. */
   lowRes(frame: number, object: number, options?: CallOptions): Promise<Float32Array | null>;
+  /** A mask that was saved; its size is that of the video. */
+  maskFromRle(rle: RleObject, options?: CallOptions): Promise<VideoMask>;
   stats(options?: CallOptions): Promise<{ encodes: number; tracked: number; memories: number; memory: string }>;
   /** Resolves when the engine holds the video as it was, after a restart or another model. */
   ready(options?: CallOptions): Promise<void>;

@@ -4,7 +4,6 @@ import { maskFromCounts } from './rle.js';
 
 /** @typedef {import('./image.js').Sam2Image} Sam2Image */
 /** @typedef {import('./protocol.js').WireMask} WireMask */
-/** @typedef {import('./protocol.js').WireObject} WireObject */
 /** @typedef {import('./index.d.ts').Prompt} Prompt */
 /** @typedef {import('./index.d.ts').Polygon} Polygon */
 
@@ -116,15 +115,15 @@ export class Mask extends RleMask {
 
 /** The mask of one object on one frame of a video. Its outline comes with it. */
 export class VideoMask extends RleMask {
-  /** @type {(mask: VideoMask) => Promise<string>} */
+  /** @type {(mask: VideoMask) => Promise<Polygon[]>} */
   #polygons;
   /** Path data of an SVG `d` attribute, in pixels of the video, even-odd. @type {string} */
   svgPath;
 
   /**
    * @param {{ width: number, height: number }} size of the video
-   * @param {WireObject} wire
-   * @param {(mask: VideoMask) => Promise<string>} polygons asks the engine
+   * @param {{ area: number, bbox: [number, number, number, number], rle: string, svg: string }} wire
+   * @param {(mask: VideoMask) => Promise<Polygon[]>} polygons asks the engine
    */
   constructor(size, wire, polygons) {
     super(size, wire);
@@ -133,8 +132,8 @@ export class VideoMask extends RleMask {
   }
 
   /** @override @returns {Promise<Polygon[]>} */
-  async toPolygons() {
-    return JSON.parse(await this.#polygons(this));
+  toPolygons() {
+    return this.#polygons(this);
   }
 
   /** @override @returns {Promise<string>} */

@@ -92,6 +92,8 @@
  *   frames of a `reader` are asked for with `wanted`
  */
 
+/** What a run-length mask is. @typedef {{ area: number, bbox: [number, number, number, number], svg: string, polygons: import('./index.d.ts').Polygon[] }} Traced */
+
 /** @typedef {{ id: number, frames: number, width: number, height: number, object_cost: number, fps?: number | null, more?: boolean }} OpenedVideo */
 
 /**
@@ -116,7 +118,7 @@
  * @property {{ body: { video: number, frame: number, object: number }, reply: Float32Array | null }} videoLowRes
  * @property {{ body: { video: number }, reply: { encodes: number, tracked: number, memories: number, memory: string } }} videoStats
  * @property {{ body: { video: number }, reply: null }} closeVideo
- * @property {{ body: { size: [number, number], counts: string }, reply: string }} polygons
+ * @property {{ body: { size: [number, number], counts: string }, reply: Traced }} trace
  */
 
 /** @typedef {keyof RequestTable} RequestType */

@@ -118,10 +118,14 @@ export function rateOf(times) {
   const steps = times.slice(1).map((time, i) => time - times[i]).filter((step) => step > 1e-4);
   if (steps.length < 2) return null;
   const least = Math.min(...steps);
-  // Steps over a missed frame are twice as long; stamps in whole milliseconds shake a little.
   const single = steps.filter((step) => step < least * 1.4);
-  const rate = single.length / single.reduce((sum, step) => sum + step, 0);
-  return RATES.find((known) => Math.abs(known / rate - 1) < NEAR) ?? rate;
+  const usual = single.reduce((sum, step) => sum + step, 0) / single.length;
+  // Steps over missed frames count as what they are: the longer the stretch, the less rounded stamps weigh.
+  const frames = steps.reduce((sum, step) => sum + Math.round(step / usual), 0);
+  const rate = frames / steps.reduce((sum, step) => sum + step, 0);
+  const off = (/** @type {number} */ known) => Math.abs(known / rate - 1);
+  const known = RATES.reduce((best, each) => (off(each) < off(best) ? each : best));
+  return off(known) < NEAR ? known : rate;
 }
 
 /**

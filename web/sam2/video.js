@@ -180,10 +180,36 @@ export class Sam2Video {
     return { data: new Uint8ClampedArray(rgba), width, height };
   }
 
+  /**
+   * A frame to show, at the video's own size where its frames are read here. Browsers only.
+   * @param {number} frame
+   * @param {CallOptions} [options]
+   * @returns {Promise<ImageBitmap>}
+   */
+  async bitmap(frame, options) {
+    const source = this.#source;
+    if (source?.kind !== 'reader') {
+      const { data, width, height } = await this.picture(frame, options);
+      return createImageBitmap(new ImageData(/** @type {ImageDataArray} */ (data), width, height));
+    }
+    const picture = await source.read(this.#frame(frame));
+    if (picture.kind === 'bitmap') return picture.bitmap;
+    if (picture.kind === 'blob') return createImageBitmap(picture.blob, { imageOrientation: 'from-image' });
+    return createImageBitmap(new ImageData(new Uint8ClampedArray(picture.rgba), picture.width, picture.height));
+  }
+
   /** Logits [S/4, S/4] as the last pass left them, or null. @param {number} frame @param {number} object @param {CallOptions} [options] */
   lowRes(frame, object, options) {
     const at = this.#frame(frame) - this.#offset;
     return this.#run(({ connection }, signal) => connection.request('videoLowRes', { video: this.#id, frame: at, object }, { signal }), options);
+  }
+
+  /** A mask that was saved, of this video's size. @param {import('./index.d.ts').RleObject} rle @param {CallOptions} [options] */
+  async maskFromRle(rle, options) {
+    if (rle.size[0] !== this.height || rle.size[1] !== this.width) {
+      throw new Sam2Error('bad_prompt', `The mask is ${rle.size[1]} × ${rle.size[0]} pixels, the video ${this.width} × ${this.height}.`, 'Give a mask of this video.');
+    }
+    return new VideoMask(this, { ...await this.#trace(rle, options), rle: rle.counts }, this.#polygons);
   }
 
   /** Counters, and what the caches hold in words. @param {CallOptions} [options] */
@@ -289,11 +315,17 @@ export class Sam2Video {
     return { kind: 'reader', reader: this.#reader, frames: source.frames, width: source.width, height: source.height };
   }
 
+  /** @param {import('./index.d.ts').RleObject} rle @param {CallOptions} [options] */
+  #trace({ size: [height, width], counts }, options) {
+    return this.#session.run(({ connection }, signal) => connection.request('trace', { size: [height, width], counts }, { signal }), options);
+  }
+
+  #polygons = async (/** @type {VideoMask} */ mask) => (await this.#trace(mask.toRle())).polygons;
+
   /** @param {WireFrame} wire @returns {FrameAnswer} */
   #answer(wire) {
-    const polygons = (/** @type {VideoMask} */ mask) => this.#session.run(({ connection }, signal) => connection.request('polygons', mask.toRle(), { signal }));
     const objects = wire.objects.map((object) => ({
-      id: object.id, mask: new VideoMask(this, object, polygons), score: object.score, iou: object.iou, visible: object.visible, prompted: object.prompted,
+      id: object.id, mask: new VideoMask(this, object, this.#polygons), score: object.score, iou: object.iou, visible: object.visible, prompted: object.prompted,
     }));
     const answer = { frame: wire.frame + this.#offset, objects, ms: wire.ms ?? 0 };
     // A prompt on the latest live frame changes what a new engine would go on from.

@@ -10,12 +10,12 @@ const WEBGPU_ARGS = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader
 /** A machine that compiles Burn beside this takes its time; what hangs, hangs longer still. */
 const PATIENCE_MS = 120_000;
 
-/** @param {{ webgpu?: boolean }} [options] */
-export function launch({ webgpu = false } = {}) {
+/** @param {{ webgpu?: boolean, args?: string[] }} [options] */
+export function launch({ webgpu = false, args = [] } = {}) {
   return chromium.launch({
     timeout: PATIENCE_MS,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: webgpu ? [...ARGS, ...WEBGPU_ARGS] : ARGS,
+    args: [...ARGS, ...(webgpu ? WEBGPU_ARGS : []), ...args],
   });
 }
 

@@ -14,7 +14,6 @@ const built = existsSync(new URL('../dist/index.html', import.meta.url)) && exis
 const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
 
 const PATIENCE_MS = 300_000;
-const WEIGHTS = 'weights/seed4.safetensors';
 
 let server;
 let browser;
@@ -25,7 +24,8 @@ before(async () => {
     files: {
       'config.json': JSON.stringify({ schema: 1, model_size: null }),
       'models/micro.yaml': await readFile(fixture('micro.yaml')),
-      'models/seed4.safetensors': await readFile(fixture(WEIGHTS)),
+      'models/seed4.safetensors': await readFile(fixture('weights/seed4.safetensors')),
+      'models/seed41.safetensors': await readFile(fixture('weights/seed41.safetensors')),
       'models/manifest.json': JSON.stringify({
         schema: 1, default: 'micro', models: [{ name: 'micro', file: 'seed4.safetensors', config: 'micro.yaml', licence: 'MIT OR Apache-2.0' }],
       }),
@@ -39,36 +39,49 @@ after(async () => {
 });
 
 /** A page of the site without its app, and the package in it with the micro model on a device. */
-async function withEngine(device) {
+async function withEngine(device, name = 'seed4') {
   const hooks = await openPage(browser, server, { path: `?device=${device}`, timeout: PATIENCE_MS });
-  await hooks.page.evaluate(async (wanted) => {
+  await hooks.page.evaluate(async ([wanted, seed]) => {
     const { Sam2 } = await import(new URL('web/sam2/client.js', document.baseURI).href);
     const { js, wasm } = await (await fetch('pkg/assets.json')).json();
     const configYaml = await (await fetch('models/micro.yaml')).text();
-    globalThis.sam = await Sam2.load({ model: { url: 'models/seed4.safetensors', configYaml }, device: wanted, assets: { js: `pkg/${js}`, wasm: `pkg/${wasm}` } });
+    globalThis.sam = await Sam2.load({ model: { url: `models/${seed}.safetensors`, configYaml }, device: wanted, assets: { js: `pkg/${js}`, wasm: `pkg/${wasm}` } });
     if (globalThis.sam.device !== wanted) throw new Error(`it runs on ${globalThis.sam.device}: ${globalThis.sam.deviceInfo.why}`);
-  }, device);
+  }, [device, name.split('_')[0]]);
   return hooks;
 }
 
-// WebGPU first: what a browser does differently from Node is the device.
-for (const [device, names] of [['webgpu', ['seed4_tracks']], ['cpu', ['seed4_tracks_late_both', 'seed4_session_masks']]]) {
-  test(`${device}: clips are tracked as the official code tracks them`, { skip }, async (t) => {
-    const hooks = await withEngine(device);
+/** Tracks a case in the page and compares. @param {(frame: number, object: number) => boolean} compares */
+async function hold(hooks, { prompts, frames, both_ways: bothWays, reference }, most, compares) {
+  const steps = (await stepsOf(prompts)).filter(({ frame, object }) => object === undefined || compares(frame, object));
+  const tracked = await hooks.page.evaluate(async ([pictures, list, both, last]) => {
+    const { countsFromMask } = await import(new URL('web/sam2/rle.js', document.baseURI).href);
+    return globalThis.trackedBy(globalThis.sam, pictures.map((bytes) => new Blob([Uint8Array.from(bytes)])), list, both, countsFromMask, last);
+  }, [(await framesOf(frames)).map((bytes) => [...bytes]), steps, bothWays, most]);
+  return worstOfVideo(await readNpz(fixture(reference)), tracked, compares);
+}
+
+/**
+ * The software adapter does some 0.3 GFLOP/s, so on WebGPU it is the first object and the first frames of
+ * the clip: every kernel runs, with a memory of several frames. Objects do not depend on one another.
+ */
+const FEW = { most: 2, compares: (frame, object) => frame <= 2 && object === 1, least: 6 };
+const ALL = { most: null, compares: () => true, least: 60 };
+
+for (const [device, name, { most, compares, least }] of [
+  ['webgpu', 'seed4_tracks', FEW], ['cpu', 'seed4_tracks_late_both', ALL], ['cpu', 'seed41_session_masks', { ...ALL, least: 30 }],
+]) {
+  test(`${device}: ${name} is tracked as the official code tracks it`, { skip }, async (t) => {
+    const hooks = await withEngine(device, name);
     await hooks.page.evaluate(`globalThis.trackedBy = ${trackedBy}; undefined`);
     const { bounds, videos } = await goldenVideos();
-    for (const { name, prompts, frames, both_ways: bothWays, reference } of videos.filter((item) => names.includes(item.name))) {
-      const began = performance.now();
-      const tracked = await hooks.page.evaluate(async ([pictures, steps, both]) => {
-        const { countsFromMask } = await import(new URL('web/sam2/rle.js', document.baseURI).href);
-        return globalThis.trackedBy(globalThis.sam, pictures.map((bytes) => new Blob([Uint8Array.from(bytes)])), steps, both, countsFromMask);
-      }, [(await framesOf(frames)).map((bytes) => [...bytes]), await stepsOf(prompts), bothWays]);
-      const worst = worstOfVideo(await readNpz(fixture(reference)), tracked);
-      assert.ok(worst.logits <= bounds.logits && worst.mask >= bounds.mask, `${name}: ${JSON.stringify(worst)}`);
-      t.diagnostic(`${name}: ${JSON.stringify(worst)}, ${Math.round((performance.now() - began) / 1000)} s`);
-    }
+    const began = performance.now();
+    const worst = await hold(hooks, videos.find((item) => item.name === name), most, compares);
+    assert.ok(worst.logits <= bounds.logits && worst.mask >= bounds.mask, JSON.stringify(worst));
+    assert.ok(worst.compared >= least, `${worst.compared} compared`);
     assert.equal(await hooks.page.evaluate(() => globalThis.sam.device), device, 'no fallback on the way');
     assert.deepEqual(hooks.complaints, []);
+    t.diagnostic(`${JSON.stringify(worst)}, ${Math.round((performance.now() - began) / 1000)} s`);
     await hooks.context.close();
   });
 }

@@ -2,7 +2,7 @@
  * Stands in for the wasm in tests of the page alone: the same surface, ellipses for masks. Served
  * by the test server only; the built page does not contain it.
  */
-import { countsFromMask } from '../sam2/rle.js';
+import { countsFromMask, maskFromCounts } from '../sam2/rle.js';
 
 const SIDE = 64;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -104,12 +104,66 @@ class Prediction {
   free() {}
 }
 
+/** The frames of an open video, and how the fake follows a thing: by its colour at the first click. */
+class FakeVideo {
+  constructor(width, height, frames, read) {
+    Object.assign(this, { width, height, frames, read, objects: new Map(), live: [], pass: null });
+  }
+
+  async pixels(frame) {
+    return this.read === null ? this.live[frame] : this.read(frame);
+  }
+
+  async answer(frame) {
+    const { rgba } = await this.pixels(frame);
+    const began = performance.now();
+    await sleep(8);
+    const objects = [...this.objects].map(([id, { color, cleared, prompts }]) => {
+      const mask = new Uint8Array(this.width * this.height);
+      for (let p = 0; p < mask.length; p += 1) {
+        if (Math.abs(rgba[p * 4] - color[0]) + Math.abs(rgba[p * 4 + 1] - color[1]) + Math.abs(rgba[p * 4 + 2] - color[2]) < 130) mask[p] = 1;
+      }
+      for (const [x, y] of cleared) {
+        for (let p = 0; p < mask.length; p += 1) if (Math.hypot((p % this.width) - x, Math.floor(p / this.width) - y) < 10) mask[p] = 0;
+      }
+      const { area, bbox, svg } = describe(mask, this.width, this.height);
+      const visible = area > 20;
+      return {
+        id, score: visible ? 4 : -4, iou: 0.9, visible, prompted: prompts.has(frame), area, bbox, svg,
+        rle: countsFromMask(mask, this.height, this.width),
+      };
+    });
+    return JSON.stringify({ frame, objects, ms: performance.now() - began });
+  }
+
+  async prompt({ frame, object, points, labels, box }) {
+    const { rgba } = await this.pixels(frame);
+    const at = ([x, y]) => [...rgba.subarray(4 * (Math.floor(y) * this.width + Math.floor(x)), 4 * (Math.floor(y) * this.width + Math.floor(x)) + 3)];
+    const positive = points.find((_, i) => labels[i] === 1) ?? (box === null ? null : [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
+    const known = this.objects.get(object) ?? { color: [0, 0, 0], cleared: [], prompts: new Set() };
+    this.objects.set(object, {
+      color: positive === null ? known.color : at(positive), cleared: points.filter((_, i) => labels[i] === 0), prompts: new Set([...known.prompts, frame]),
+    });
+    return this.answer(frame);
+  }
+}
+
+/** @param {Uint8Array} mask */
+function describe(mask, width, height) {
+  const prediction = new Prediction([{ mask }], width, height);
+  return { area: prediction.area(0), bbox: [...prediction.bbox(0)], svg: prediction.svg(0), polygons: JSON.parse(prediction.polygons(0)) };
+}
+
+export function trace_rle(height, width, counts) {
+  return JSON.stringify(describe(maskFromCounts(counts, height, width), width, height));
+}
+
 export class Engine {
   static async create(device, onLog) {
     if (device === 'webgpu') throw failure('no_webgpu', 'This browser offers no WebGPU.', 'Use ?device=auto to run on the CPU.');
     onLog('info', 'fake engine');
     const engine = new Engine();
-    Object.assign(engine, { images: new Map(), masks: new Set(), nextId: 1, model: null, predictions: 0 });
+    Object.assign(engine, { images: new Map(), videos: new Map(), masks: new Set(), nextId: 1, model: null, predictions: 0 });
     return engine;
   }
   device() { return 'cpu'; }
@@ -139,6 +193,7 @@ export class Engine {
     }
     this.model = text;
     this.images.clear();
+    this.videos.clear();
     return JSON.stringify({ name: 'sam2.1_hiera_nano', image_size: 256, parameters: 3_400_000, precision: 'f32' });
   }
   async encode(rgba, width, height, onProgress) {
@@ -190,4 +245,68 @@ export class Engine {
     return new Prediction(masks, width, height);
   }
   drop_image(id) { this.images.delete(id); }
+
+  keep(video, more = {}) {
+    const id = this.nextId;
+    this.nextId += 1;
+    this.videos.set(id, video);
+    return JSON.stringify({ id, frames: video.frames, width: video.width, height: video.height, object_cost: 0.4, ...more });
+  }
+  open_video(options, read) {
+    const { frames, width, height } = JSON.parse(options);
+    return this.keep(new FakeVideo(width, height, frames, read));
+  }
+  open_animation() { throw failure('unsupported_video', 'The stand-in reads no animations.', ''); }
+  open_live(options) {
+    const { width, height } = JSON.parse(options);
+    return this.keep(new FakeVideo(width, height, 0, null));
+  }
+  video_add(id, json) { return this.borrowed(() => this.videos.get(id).prompt(JSON.parse(json))); }
+  video_add_mask(id, json) {
+    const { frame, object, size: [height, width], counts } = JSON.parse(json);
+    const [x, y, w, h] = describe(maskFromCounts(counts, height, width), width, height).bbox;
+    return this.borrowed(() => this.videos.get(id).prompt({ frame, object, points: [[x + w / 2, y + h / 2]], labels: [1], box: null }));
+  }
+  video_remove_object(id, object) {
+    const { objects } = this.videos.get(id);
+    if (!objects.delete(object)) throw failure('bad_prompt', `there is no object ${object}`, '');
+    return '[]';
+  }
+  video_clear(id, frame, object) {
+    this.videos.get(id).objects.get(object).prompts.delete(frame);
+    return JSON.stringify({ frame, objects: [] });
+  }
+  video_reset(id) { this.videos.get(id).objects.clear(); }
+  video_start_pass(id, json) {
+    const { start, max_frames: most, reverse } = JSON.parse(json);
+    const video = this.videos.get(id);
+    if (video.objects.size === 0) throw failure('bad_prompt', 'nothing to track', 'prompt an object first');
+    const from = start ?? Math.min(...[...video.objects.values()].flatMap(({ prompts }) => [...prompts]));
+    const all = reverse ? from + 1 : video.frames - from;
+    video.pass = { next: from, reverse, left: most === null ? all : Math.min(all, most + 1) };
+    return JSON.stringify({ total: video.pass.left });
+  }
+  video_next(id) {
+    return this.borrowed(async () => {
+      const video = this.videos.get(id);
+      if (video.pass === null || video.pass.left === 0) return undefined;
+      while (held) await sleep(20);
+      const answer = await video.answer(video.pass.next);
+      video.pass.next += video.pass.reverse ? -1 : 1;
+      video.pass.left -= 1;
+      return answer;
+    });
+  }
+  video_push(id, rgba, width, height) {
+    return this.borrowed(async () => {
+      const video = this.videos.get(id);
+      if (width !== video.width || height !== video.height) throw failure('unsupported_video', 'another size', '');
+      video.live.push({ rgba, width, height });
+      return video.answer(video.live.length - 1);
+    });
+  }
+  video_picture(id, frame) { return this.videos.get(id).pixels(frame); }
+  video_low_res() { return undefined; }
+  video_stats() { return JSON.stringify({ encodes: 0, tracked: 0, memories: 0, memory: '' }); }
+  close_video(id) { this.videos.delete(id); }
 }

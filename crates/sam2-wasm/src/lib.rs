@@ -9,7 +9,7 @@ mod video;
 
 pub use engine::Engine;
 pub use prediction::Prediction;
-pub use video::{is_animation, polygons_of_rle};
+pub use video::trace_rle;
 
 use error::to_js;
 use sam2::image::{DecodeLimits, RgbImage, decode};

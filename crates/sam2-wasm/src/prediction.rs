@@ -1,6 +1,6 @@
 //! The answer to a prompt, as JavaScript reads it.
 
-use sam2::image::{Mask, svg_path};
+use sam2::image::{Polygon, svg_path};
 use sam2::{PredictedMask, Prediction as Answer};
 use wasm_bindgen::prelude::*;
 
@@ -79,7 +79,7 @@ impl Prediction {
 
     /// Outlines as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
     pub fn polygons(&self, i: usize) -> Result<String, JsValue> {
-        Ok(polygons_json(&self.mask(i)?.mask))
+        Ok(polygons_json(&self.mask(i)?.mask.to_polygons()).to_string())
     }
 
     /// The outline as the `d` of an SVG path (fill-rule evenodd).
@@ -102,11 +102,7 @@ impl Prediction {
 }
 
 /// Outlines as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
-pub(crate) fn polygons_json(mask: &Mask) -> String {
-    let found = mask.to_polygons();
-    let json: Vec<_> = found
-        .iter()
-        .map(|p| serde_json::json!({ "outer": p.outer, "holes": p.holes }))
-        .collect();
-    serde_json::Value::from(json).to_string()
+pub(crate) fn polygons_json(polygons: &[Polygon]) -> serde_json::Value {
+    let json = |p: &Polygon| serde_json::json!({ "outer": p.outer, "holes": p.holes });
+    polygons.iter().map(json).collect()
 }

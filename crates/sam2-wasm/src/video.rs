@@ -3,8 +3,9 @@
 use crate::engine::{Engine, bad_call};
 use crate::error::{coded, to_js};
 use crate::frames::JsFrames;
+use crate::prediction::polygons_json;
 use js_sys::Function;
-use sam2::image::{ImageSize, Mask, RgbImage, Rle, svg_path};
+use sam2::image::{ImageSize, RgbImage, Rle, svg_path};
 use sam2::video::{
     AnimationFrames, FrameMasks, ObjectMask, Pass, PassOptions, VideoOptions, VideoPredictor,
     VideoPrompt,
@@ -365,21 +366,21 @@ fn timed(start: Instant, masks: &FrameMasks) -> Result<String, JsValue> {
     Ok(json.to_string())
 }
 
-/// The outlines of a run-length mask as JSON: `[{outer: [[x, y]..], holes: [..]}]`.
+/// What a run-length mask is, as JSON: area, bbox (x, y, width, height), svg (path data), polygons
+/// (`[{outer: [[x, y]..], holes: [..]}]`).
 ///
 /// # Errors
 /// `bad_prompt` for run lengths that do not fit the size.
 #[wasm_bindgen]
-pub fn polygons_of_rle(height: usize, width: usize, counts: &str) -> Result<String, JsValue> {
+pub fn trace_rle(height: usize, width: usize, counts: &str) -> Result<String, JsValue> {
     let rle = Rle::from_string(height, width, counts);
-    let mask: Mask = rle
-        .map_err(|e| coded("bad_prompt", &e.to_string()))?
-        .to_mask();
-    Ok(crate::prediction::polygons_json(&mask))
-}
-
-/// Can these bytes be an animated picture, which `open_animation` reads?
-#[wasm_bindgen]
-pub fn is_animation(head: &[u8]) -> bool {
-    AnimationFrames::recognises(head)
+    let rle = rle.map_err(|e| coded("bad_prompt", &e.to_string()))?;
+    let polygons = rle.to_mask().to_polygons();
+    Ok(json!({
+        "area": rle.area(),
+        "bbox": rle.bbox_xywh(),
+        "svg": svg_path(&polygons),
+        "polygons": polygons_json(&polygons),
+    })
+    .to_string())
 }

@@ -46,8 +46,9 @@ export async function stepsOf(prompts) {
  * @param {any[]} steps
  * @param {boolean} bothWays
  * @param {(mask: Uint8Array, height: number, width: number) => string} countsFromMask
+ * @param {number | null} [most] frames of the last pass after its first
  */
-export async function trackedBy(sam, frames, steps, bothWays, countsFromMask) {
+export async function trackedBy(sam, frames, steps, bothWays, countsFromMask, most = null) {
   const video = await sam.openVideo(frames, { maxFrames: 0 });
   /** @type {Record<string, string>} */
   let masks = {};
@@ -72,7 +73,7 @@ export async function trackedBy(sam, frames, steps, bothWays, countsFromMask) {
     } else keep(await video.addPoints({ frame, object, ...prompt }), object);
   }
   if (!steps.at(-1).propagate) {
-    await pass({});
+    await pass({ maxFrames: most });
     if (bothWays) await pass({ reverse: true });
   }
   /** @type {Record<string, number[]>} */
@@ -90,12 +91,14 @@ export async function trackedBy(sam, frames, steps, bothWays, countsFromMask) {
 /**
  * @param {Awaited<ReturnType<typeof readNpz>>} reference
  * @param {Awaited<ReturnType<typeof trackedBy>>} tracked
+ * @param {(frame: number, object: number) => boolean} [compares] which of the reference's; all by default
  * @returns {{ logits: number, mask: number, compared: number }} the worst of each
  */
-export function worstOfVideo(reference, { masks, logits }) {
+export function worstOfVideo(reference, { masks, logits }, compares = () => true) {
   const worst = { logits: 0, mask: 1, compared: 0 };
   for (const [name, { shape, data }] of Object.entries(reference)) {
     const [kind, frame, object] = name.split('_');
+    if (!compares(Number(frame), Number(object))) continue;
     const key = `${frame}_${object}`;
     worst.compared += 1;
     if (kind === 'logits') {

@@ -1,0 +1,379 @@
+/** The page while a clip is open: connects the clip, its frames, the timeline and the panel. */
+import { isAbort } from '../../sam2/errors.js';
+import { byId } from '../dom.js';
+import { save, stemOf } from '../exports.js';
+import { Camera } from './camera.js';
+import { Clip } from './clip.js';
+import { LONG_MS, timeInWords } from './estimate.js';
+import { masksZip, overlayVideo, recordingType } from './exports.js';
+import { ObjectList } from './objects.js';
+import { layersOf } from './overlay.js';
+import { Player } from './player.js';
+import { parseSaved, savedJson } from './saved.js';
+import { Timeline } from './timeline.js';
+
+/** @typedef {import('../../sam2/client.js').Sam2} Sam2 */
+/** @typedef {import('../../sam2/index.d.ts').VideoSource} VideoSource */
+/** @typedef {import('../../sam2/index.d.ts').FrameResult} FrameResult */
+/** @typedef {import('../types.js').ImagePx} ImagePx */
+/** @typedef {import('../types.js').ImageBox} ImageBox */
+/** @typedef {import('../types.js').PageState} PageState */
+/** @typedef {import('../status.js').Message} Message */
+
+/**
+ * @typedef {object} ModeOptions
+ * @property {import('../stage.js').Stage} stage
+ * @property {import('../view.js').View} view
+ * @property {() => Promise<Sam2>} sam once a model is there
+ * @property {() => { device: string, model: string, isSmall: boolean }} engine
+ * @property {() => void} onSmallModel
+ * @property {() => void} onChange the state, or what can be undone, has changed
+ * @property {(progress: import('../../sam2/index.d.ts').Progress) => void} onProgress
+ */
+
+const button = (/** @type {string} */ id) => byId(id, HTMLButtonElement);
+
+export class ClipMode {
+  /** @type {ModeOptions} */
+  #options;
+  /** @type {Clip | null} */
+  #clip = null;
+  /** @type {Player | null} */
+  #player = null;
+  /** @type {Camera | null} */
+  #camera = null;
+  /** The camera's picture on the screen. @type {ImageBitmap | null} */
+  #liveBitmap = null;
+  #liveFrame = 0;
+  /** The frame on the screen: behind the one asked for while that is read. */
+  #shownFrame = 0;
+  /** While it tracks, the frame that was tracked last is shown, unless the person looks elsewhere. */
+  #follow = true;
+  /** A file being made. @type {{ abort: AbortController, text: string, done: number, total: number } | null} */
+  #saving = null;
+  #timeline;
+  #objects;
+  #estimate = byId('estimate', HTMLElement);
+  #small = byId('use-small', HTMLElement);
+  #mask = byId('mask', HTMLElement);
+
+  /** @param {ModeOptions} options */
+  constructor(options) {
+    this.#options = options;
+    this.#timeline = new Timeline({
+      go: (frame) => this.go(frame), togglePlay: () => this.togglePlay(), select: (id) => this.#clip?.select(id),
+    });
+    this.#objects = new ObjectList({ select: (id) => this.#clip?.select(id), remove: (id) => void this.#clip?.remove(id) });
+    /** @type {Record<string, () => void>} */
+    const actions = {
+      'step-back': () => this.step(-1), 'step-on': () => this.step(1), 'key-back': () => this.key(-1), 'key-on': () => this.key(1),
+      'add-object': () => this.addObject(), track: () => this.track(false), 'track-both': () => this.track(true), 'track-stop': () => this.#clip?.cancel(),
+      'use-small-button': () => options.onSmallModel(), 'save-masks': () => void this.#saveMasks(), 'save-json': () => this.#saveJson(), 'save-video': () => void this.#saveVideo(),
+      'close-clip': () => this.close(),
+    };
+    for (const [id, action] of Object.entries(actions)) button(id).addEventListener('click', action);
+    const open = byId('open-json', HTMLInputElement);
+    open.addEventListener('change', () => {
+      const file = open.files?.[0];
+      open.value = '';
+      if (file !== undefined) void this.openSaved(file);
+    });
+  }
+
+  get isOpen() {
+    return this.#clip !== null;
+  }
+
+  get canUndo() {
+    return this.#clip?.tracks.canUndo ?? false;
+  }
+
+  /** @param {VideoSource} source @param {string} name */
+  async open(source, name) {
+    const clip = this.#begin(name);
+    const sam = await this.#options.sam();
+    if (clip !== this.#clip || !await clip.open(sam, source) || clip !== this.#clip || clip.video === null) return;
+    this.#player = new Player(clip.video, {
+      onShow: (bitmap, frame) => this.#show(bitmap, frame),
+      onError: (error) => clip.fail(error, () => this.go(this.frame)),
+    });
+    this.#options.view.setPicture(clip.video);
+    this.go(0);
+  }
+
+  async openCamera() {
+    const clip = this.#begin('camera');
+    const camera = new Camera();
+    this.#camera = camera;
+    try {
+      await camera.open();
+      const sam = await this.#options.sam();
+      if (clip !== this.#clip || !await clip.open(sam, { live: true }) || clip.video === null) {
+        camera.close();
+        return;
+      }
+      let first = true;
+      await camera.run(clip.video, (bitmap, answer) => {
+        clip.tracks.put(answer);
+        for (const frame of clip.tracks.frames()) if (frame < answer.frame) clip.tracks.drop(frame);
+        if (first && clip.video !== null) this.#options.view.setPicture(clip.video);
+        first = false;
+        this.#liveBitmap?.close();
+        this.#liveBitmap = bitmap;
+        this.#liveFrame = answer.frame;
+        this.#show(bitmap, answer.frame);
+        this.render();
+      });
+    } catch (error) {
+      camera.close();
+      if (clip === this.#clip && !isAbort(error)) clip.fail(error, () => void this.openCamera());
+    }
+  }
+
+  close() {
+    if (this.#clip === null) return;
+    this.#saving?.abort.abort();
+    this.#options.stage.show({ picture: null, layers: null, clicks: [], box: null });
+    this.#camera?.close();
+    this.#camera = null;
+    this.#player?.close();
+    this.#player = null;
+    this.#clip.close();
+    this.#clip = null;
+    this.#liveBitmap?.close();
+    this.#liveBitmap = null;
+    for (const name of ['area', 'iou', 'bbox']) delete this.#mask.dataset[name];
+    this.render();
+    this.#options.onChange();
+  }
+
+  /** The frame that clicks are about. */
+  get frame() {
+    return this.#camera === null ? this.#player?.frame ?? 0 : this.#liveFrame;
+  }
+
+  /** @param {ImagePx} at @param {boolean} negative */
+  click(at, negative) {
+    this.#player?.pause();
+    this.#clip?.click(this.frame, at, negative);
+  }
+
+  /** @param {ImageBox} box */
+  box(box) {
+    this.#player?.pause();
+    this.#clip?.box(this.frame, box);
+  }
+
+  undo() {
+    const frame = this.#clip?.undo() ?? null;
+    if (frame !== null && this.#camera === null) this.go(frame);
+  }
+
+  reset() {
+    void this.#clip?.reset();
+  }
+
+  /** @param {number} frame */
+  go(frame) {
+    if (this.#player === null) return;
+    if (this.#clip?.tracking != null) this.#follow = false;
+    this.#player.pause();
+    this.#player.show(frame);
+    this.render();
+  }
+
+  /** @param {number} by */
+  step(by) {
+    this.go(this.frame + by);
+  }
+
+  /** To the next frame on which something was said. @param {number} direction */
+  key(direction) {
+    const keys = this.#clip?.tracks.keyFrames() ?? [];
+    const next = direction > 0 ? keys.find((frame) => frame > this.frame) : keys.findLast((frame) => frame < this.frame);
+    if (next !== undefined) this.go(next);
+  }
+
+  togglePlay() {
+    const player = this.#player;
+    if (player === null) return;
+    if (player.playing) player.pause();
+    else void player.play(() => this.render());
+  }
+
+  addObject() {
+    this.#clip?.addObject();
+  }
+
+  /** @param {number} number from 1 on, in the order of the list */
+  selectNth(number) {
+    const object = this.#clip?.tracks.objects[number - 1];
+    if (object !== undefined) this.#clip?.select(object.id);
+  }
+
+  /** @param {boolean} both */
+  track(both) {
+    this.#player?.pause();
+    this.#follow = true;
+    void this.#clip?.track(both);
+  }
+
+  modelChanged() {
+    return this.#clip?.modelChanged();
+  }
+
+  /** @param {File} file */
+  async openSaved(file) {
+    const clip = this.#clip;
+    const video = clip?.video ?? null;
+    if (clip === null || video === null) return;
+    try {
+      const { frames, prompted } = parseSaved(await file.text(), video);
+      /** @type {FrameResult[]} */
+      const answers = [];
+      for (const { frame, objects } of frames) {
+        const found = objects.map(async ({ object, visible, score, iou, segmentation }) => ({
+          id: object, visible, score, iou, prompted: prompted.get(object)?.has(frame) ?? false, mask: await video.maskFromRle(segmentation),
+        }));
+        answers.push({ frame, ms: 0, objects: await Promise.all(found) });
+      }
+      await clip.restore(answers, prompted);
+      this.go(answers[0].frame);
+    } catch (error) {
+      clip.fail(error);
+    }
+  }
+
+  /** @returns {{ state: PageState, message: Message }} */
+  describe() {
+    const saving = this.#saving;
+    if (saving !== null) {
+      return { state: 'decoding', message: { text: `${saving.text}, ${saving.done} of ${saving.total} frames`, cancel: () => saving.abort.abort() } };
+    }
+    const described = this.#clip?.describe() ?? { state: /** @type {PageState} */ ('ready'), message: { text: 'Ready.' } };
+    if (this.#clip?.video === null && described.state === 'encoding') described.message.cancel = () => this.close();
+    const speed = this.#camera?.speed ?? null;
+    if (speed !== null && described.state === 'idle' && (this.#clip?.tracks.objects.length ?? 0) > 0) described.message.text = `Tracking live, ${speed.toFixed(1)} frames a second.`;
+    return described;
+  }
+
+  /** Draws what the clip holds. */
+  render() {
+    const clip = this.#clip;
+    const open = clip !== null;
+    const video = clip?.video ?? null;
+    const live = this.#camera !== null;
+    document.body.dataset.mode = open ? (live ? 'live' : 'clip') : 'picture';
+    this.#timeline.setShown(video !== null && !live);
+    byId('clip-card', HTMLElement).hidden = !open;
+    byId('mask-card', HTMLElement).hidden = open;
+    if (clip === null) return;
+    const { tracks } = clip;
+    const { frame } = this;
+    const { clicks, box } = tracks.prompt(frame, tracks.active);
+    this.#options.stage.show({ layers: layersOf(tracks, this.#shownFrame), clicks, box });
+    const found = tracks.found(frame, tracks.active);
+    if (found === null) for (const name of ['area', 'iou', 'bbox']) delete this.#mask.dataset[name];
+    else Object.assign(this.#mask.dataset, { area: found.mask.area, iou: found.iou ?? '', bbox: found.mask.bbox.join(',') });
+    this.#objects.show(tracks, frame);
+    byId('clip-name', HTMLElement).textContent = clip.name;
+    byId('clip-notes', HTMLElement).textContent = video?.notes.join(' · ') ?? '';
+    if (video !== null && !live) {
+      this.#timeline.show({ frame, frames: video.length, fps: video.fps, playing: this.#player?.playing ?? false, tracks });
+    }
+    this.#renderTracking(clip);
+  }
+
+  /** @param {Clip} clip */
+  #renderTracking(clip) {
+    const { tracks, tracking, video } = clip;
+    const span = clip.span(false);
+    const objects = Math.max(1, tracks.objects.filter(({ prompts }) => prompts.size > 0).length);
+    const can = video !== null && span.forward !== null && tracking === null && this.#saving === null;
+    button('track').disabled = !can;
+    button('track-both').disabled = !can;
+    button('track').hidden = tracking !== null;
+    button('track-both').hidden = tracking !== null;
+    button('track-stop').hidden = tracking === null;
+    const text = span.forward === null || tracking !== null ? '' : clip.estimate.inWords(span.frames, objects);
+    this.#estimate.textContent = text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+    const total = clip.estimate.total(span.frames, objects);
+    const { device, isSmall } = this.#options.engine();
+    this.#small.hidden = tracking !== null || total === null || total < LONG_MS || device !== 'cpu' || isSmall;
+    if (total !== null) byId('use-small-text', HTMLElement).textContent = `This model takes ${timeInWords(total)} on a CPU.`;
+    const any = tracks.frames().length > 0;
+    for (const id of ['save-masks', 'save-json', 'save-video']) button(id).disabled = !any || tracking !== null || this.#saving !== null;
+    button('save-video').hidden = recordingType() === null;
+  }
+
+  /** @param {string} name @returns {Clip} */
+  #begin(name) {
+    this.close();
+    const clip = new Clip(name, {
+      onChange: () => {
+        if (clip === this.#clip) this.#options.onChange();
+      },
+      onProgress: this.#options.onProgress,
+      onTracked: (frame) => {
+        if (clip.tracking !== null && this.#follow && clip === this.#clip) this.#player?.show(frame);
+      },
+    });
+    this.#clip = clip;
+    this.#follow = true;
+    this.render();
+    this.#options.onChange();
+    return clip;
+  }
+
+  /** @param {ImageBitmap} bitmap @param {number} frame */
+  #show(bitmap, frame) {
+    const clip = this.#clip;
+    if (clip === null) return;
+    this.#shownFrame = frame;
+    this.#options.stage.show({ picture: bitmap, mask: null, preview: false, layers: layersOf(clip.tracks, frame) });
+    this.#options.stage.draw(); // at once: the canvas has its place before anything asks where it is
+    byId('empty', HTMLElement).hidden = true;
+  }
+
+  /** @param {string} text @param {string} suffix @param {(signal: AbortSignal, onStep: (done: number, total: number) => void) => Promise<Blob>} work */
+  async #save(text, suffix, work) {
+    const clip = this.#clip;
+    if (clip === null || this.#saving !== null) return;
+    this.#player?.pause();
+    const saving = { abort: new AbortController(), text, done: 0, total: 0 };
+    this.#saving = saving;
+    try {
+      const blob = await work(saving.abort.signal, (done, total) => {
+        Object.assign(saving, { done, total });
+        this.#options.onChange();
+        this.#options.onProgress({ stage: 'saving', done, total });
+      });
+      save(blob, stemOf(clip.name) + suffix);
+    } catch (error) {
+      if (!isAbort(error)) clip.fail(error);
+    } finally {
+      this.#saving = null;
+      this.render();
+      this.#options.onChange();
+    }
+  }
+
+  #saveMasks() {
+    return this.#save('Writing masks', '_masks.zip', (signal, onStep) => masksZip(/** @type {Clip} */ (this.#clip).tracks, signal, onStep));
+  }
+
+  #saveJson() {
+    const clip = this.#clip;
+    if (clip?.video == null) return;
+    const { width, height, length, fps } = clip.video;
+    save(savedJson(clip.tracks, { name: clip.name, width, height, length, fps, ...this.#options.engine() }), `${stemOf(clip.name)}_masks.json`);
+  }
+
+  #saveVideo() {
+    const [clip, player, type] = [this.#clip, this.#player, recordingType()];
+    if (clip?.video == null || player === null || type === null) return;
+    const { width, height, length } = clip.video;
+    return this.#save('Recording', type.startsWith('video/mp4') ? '_tracked.mp4' : '_tracked.webm',
+      (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, type, signal, onStep));
+  }
+}

@@ -1,0 +1,112 @@
+/** The clip's parts that need no page. */
+import assert from 'node:assert/strict';
+import test from 'node:test';
+import { rateOf } from '../../sam2/video-element.js';
+import { Estimate, timeInWords } from '../clip/estimate.js';
+import { parseSaved, savedJson } from '../clip/saved.js';
+import { Tracks } from '../clip/tracks.js';
+import { Zip, crc32 } from '../clip/zip.js';
+import { sortFiles } from '../files.js';
+
+const mask = (counts = '0P1') => ({ area: 4, bbox: [0, 0, 2, 2], toRle: () => ({ size: [2, 2], counts }) });
+const found = (id, visible = true) => ({ id, mask: mask(), score: visible ? 3 : -3, iou: 0.8, visible, prompted: false });
+
+test('lanes say what was said, found and not found; undo takes back', () => {
+  const tracks = new Tracks();
+  tracks.addClick(3, { x: 1, y: 2, label: 1 });
+  assert.equal(tracks.active, 1, 'the first click makes the first object');
+  tracks.put({ frame: 4, objects: [found(1)], ms: 1 });
+  tracks.put({ frame: 5, objects: [found(1, false)], ms: 1 });
+  tracks.put({ frame: 6, objects: [{ ...found(1), score: null }], ms: 1 });
+  assert.deepEqual([2, 3, 4, 5, 6].map((frame) => tracks.lane(1, frame)), ['none', 'prompted', 'tracked', 'absent', 'none']);
+  tracks.addBox(3, { x0: 5, y0: 5, x1: 9, y1: 9 });
+  assert.deepEqual(tracks.prompt(3, 1).clicks, [], 'a click outside the box does not hold');
+  assert.deepEqual(tracks.undo(), { object: 1, frame: 3, before: { clicks: [{ x: 1, y: 2, label: 1 }], box: null, mask: null } });
+  assert.deepEqual(tracks.prompt(3, 1).box, null);
+  tracks.undo();
+  assert.deepEqual([tracks.keyFrames(), tracks.undo()], [[], null]);
+});
+
+test('objects have their own colours and keep their numbers', () => {
+  const tracks = new Tracks();
+  for (let i = 0; i < 3; i += 1) tracks.add();
+  assert.equal(new Set(tracks.objects.map(({ color }) => color)).size, 3);
+  tracks.put({ frame: 0, objects: [found(1), found(2)], ms: 1 });
+  tracks.remove(2);
+  assert.deepEqual([tracks.objects.map(({ id }) => id), tracks.at(0).map(({ id }) => id)], [[1, 3], [1]]);
+  assert.equal(tracks.add().id, 4, 'a number is not given twice');
+});
+
+test('what was saved is read back, and what does not fit is refused by its line', () => {
+  const tracks = new Tracks();
+  tracks.addClick(1, { x: 1, y: 1, label: 1 });
+  tracks.put({ frame: 1, objects: [found(1)], ms: 1 });
+  tracks.put({ frame: 2, objects: [found(1, false)], ms: 1 });
+  const clip = { name: 'a.mp4', width: 2, height: 2, length: 5, fps: 10, model: 'nano', device: 'cpu' };
+  return savedJson(tracks, clip).text().then((text) => {
+    const { frames, prompted } = parseSaved(text, clip);
+    assert.deepEqual(frames.map(({ frame }) => frame), [1, 2]);
+    assert.deepEqual([...prompted], [[1, new Set([1])]]);
+    // As the command line writes it: no first line, so the first sight of an object stands for its prompt.
+    const lines = text.trim().split('\n').slice(1);
+    assert.deepEqual([...parseSaved(lines.join('\n'), clip).prompted], [[1, new Set([1])]]);
+    for (const [broken, reason] of [['', /no masks/], ['{', /Line 1 .* JSON/], [`${lines[0]}\n{"schema":2}`, /Line 2 .* not of a tracked clip/]]) {
+      assert.throws(() => parseSaved(broken, clip), { code: 'bad_prompt', message: reason });
+    }
+    assert.throws(() => parseSaved(text, { ...clip, width: 3 }), { message: /2 × 2 pixels, and this clip 3 × 2/ });
+    assert.throws(() => parseSaved(text, { ...clip, length: 2 }), { message: /frame 2/ });
+  });
+});
+
+test('a ZIP holds what was put in', async () => {
+  assert.equal(crc32(new TextEncoder().encode('123456789')), 0xcbf43926, 'the check value of CRC-32');
+  const zip = new Zip();
+  await zip.add('1/00000.png', new Blob(['one']));
+  await zip.add('2/ü.png', new Blob(['twelve']));
+  const bytes = Buffer.from(await zip.finish().arrayBuffer());
+  const end = bytes.lastIndexOf('PK\x05\x06', undefined, 'latin1');
+  let at = bytes.readUInt32LE(end + 16);
+  const read = {};
+  for (let left = bytes.readUInt16LE(end + 10); left > 0; left -= 1) {
+    const name = bytes.toString('utf8', at + 46, at + 46 + bytes.readUInt16LE(at + 28));
+    const local = bytes.readUInt32LE(at + 42);
+    const start = local + 30 + bytes.readUInt16LE(local + 26);
+    const data = bytes.subarray(start, start + bytes.readUInt32LE(at + 20));
+    assert.equal(bytes.readUInt16LE(at + 10), 0, 'stored');
+    assert.equal(crc32(data), bytes.readUInt32LE(at + 16));
+    read[name] = data.toString();
+    at += 46 + bytes.readUInt16LE(at + 28);
+  }
+  assert.deepEqual(read, { '1/00000.png': 'one', '2/ü.png': 'twelve' });
+});
+
+test('the estimate learns from what was tracked, and grows with the objects', () => {
+  const estimate = new Estimate(0.5);
+  assert.equal(estimate.inWords(10, 1), '');
+  estimate.prompted(200);
+  assert.equal(estimate.perFrame(2), 400);
+  estimate.tracked(900, 1);
+  assert.equal(Math.round(estimate.perFrame(1)), 900, 'what was measured counts, not what was guessed');
+  assert.equal(estimate.inWords(10, 1), 'about 900 ms per frame, 9 s for 10 frames');
+  assert.deepEqual([timeInWords(400), timeInWords(89_000), timeInWords(240_000), timeInWords(3 * 3_600_000)], ['1 s', '89 s', '4 min', '3.0 h']);
+});
+
+test('frames per second are found through missed frames and rounded stamps', () => {
+  const stamps = (fps, frames, digits) => frames.map((i) => Number((i / fps).toFixed(digits)));
+  assert.equal(rateOf(stamps(60, [0, 1, 2, 4, 5, 7, 8, 9, 11], 3)), 60, 'whole milliseconds');
+  assert.equal(rateOf(stamps(30, [0, 1, 2, 3, 4, 7], 6)), 30);
+  assert.equal(rateOf(stamps(30_000 / 1001, [0, 1, 3, 4, 5, 6], 6)), 30_000 / 1001);
+  assert.equal(rateOf(stamps(24, [0, 2, 3, 5, 6, 8, 9], 6)), 24);
+  assert.ok(Math.abs(rateOf(stamps(17.3, [0, 1, 2, 3], 6)) - 17.3) < 0.01, 'a rate of its own stays');
+  assert.equal(rateOf([0]), null);
+});
+
+test('files are pictures, clips, saved masks or models', () => {
+  const file = (name, type = '') => ({ name, type });
+  assert.equal(sortFiles([file('a.mp4')]).clip.name, 'a.mp4');
+  assert.equal(sortFiles([file('recording', 'video/webm')]).clip.name, 'recording');
+  assert.equal(sortFiles([file('a.gif', 'image/gif')]).clip.name, 'a.gif');
+  assert.deepEqual(sortFiles([file('f10.png'), file('f9.png'), file('f1.png')]).clip.map(({ name }) => name), ['f1.png', 'f9.png', 'f10.png']);
+  const one = sortFiles([file('a.png', 'image/png'), file('m.pt'), file('masks.json')]);
+  assert.deepEqual([one.picture.name, one.model.name, one.saved.name, one.clip], ['a.png', 'm.pt', 'masks.json', null]);
+});
