@@ -3,6 +3,7 @@ import { Sam2Error } from '../sam2/errors.js';
 import { ClipMode } from './clip/mode.js';
 import { Controller } from './controller.js';
 import { byId, make } from './dom.js';
+import { engineAssets } from './engine-assets.js';
 import { cutout, rleJson, save, stemOf } from './exports.js';
 import { listenForFiles, sortFiles } from './files.js';
 import { HoverPreview } from './hover.js';
@@ -264,17 +265,6 @@ async function useModel(source, name, title, note) {
   await controller.loadModel({ source, name, title, note });
   if (clip.isOpen && controller.model !== before) void clip.modelChanged();
   if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
-}
-
-/** Where `cargo xtask wasm` has put the engine; the names carry hashes, so they are listed. */
-async function engineAssets() {
-  const folder = new URL('../../pkg/', import.meta.url);
-  const response = await fetch(new URL('assets.json', folder), { cache: 'no-cache' });
-  if (!response.ok) {
-    throw new Sam2Error('device_lost', `The engine is not there: the server answered ${response.status}.`, 'Build it with `cargo xtask wasm`.');
-  }
-  const { js, wasm, wasm_bytes: wasmBytes } = await response.json();
-  return { js: new URL(js, folder), wasm: new URL(wasm, folder), wasmBytes };
 }
 
 /**

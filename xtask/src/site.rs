@@ -1,6 +1,6 @@
 //! The built page, `web/dist`: what any static file server can serve, under any sub-path.
 //!
-//!     index.html   web/app/   web/sam2/   pkg/   models/
+//!     index.html   bench.html   web/app/   web/sam2/   pkg/   models/
 //!
 //! `pkg` is written by [`crate::wasm`]; this lays out the rest.
 
@@ -12,6 +12,9 @@ use anyhow::{Context, Result};
 use crate::files;
 use crate::workspace::Workspace;
 
+/// The app and its benchmark.
+const PAGES: [&str; 2] = ["index.html", "bench.html"];
+
 /// Writes everything of `web/dist` except `pkg`.
 pub fn lay_out(workspace: &Workspace) -> Result<()> {
     let dist = workspace.dist();
@@ -19,8 +22,10 @@ pub fn lay_out(workspace: &Workspace) -> Result<()> {
     for stale in ["web", "models"] {
         files::remove_folder(&dist.join(stale))?;
     }
-    for stale in ["index.html", "index.html.br", "index.html.gz"] {
-        files::remove_file(&dist.join(stale))?;
+    for page in PAGES {
+        for suffix in ["", ".br", ".gz"] {
+            files::remove_file(&dist.join(format!("{page}{suffix}")))?;
+        }
     }
     for part in ["app", "sam2"] {
         copy_folder(&workspace.web().join(part), &dist.join("web").join(part))?;
@@ -31,11 +36,15 @@ pub fn lay_out(workspace: &Workspace) -> Result<()> {
             files::place(&file, &dist.join("models").join(name))?;
         }
     }
-    let page = workspace.root().join("index.html");
-    let text =
-        fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
-    let out = dist.join("index.html");
-    fs::write(&out, without_trunk(&text)).with_context(|| format!("cannot write {}", out.display()))
+    for page in PAGES {
+        let path = workspace.root().join(page);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let out = dist.join(page);
+        fs::write(&out, without_trunk(&text))
+            .with_context(|| format!("cannot write {}", out.display()))?;
+    }
+    Ok(())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {

@@ -1,14 +1,20 @@
 /** What can be taken home from a clip: masks as pictures in a ZIP, and the video with its objects drawn in. */
 import { drawLayers, layersOf } from './overlay.js';
+import { webm } from './webm.js';
 import { Zip } from './zip.js';
 
 /** @typedef {import('./tracks.js').Tracks} Tracks */
 /** @typedef {import('./player.js').Player} Player */
 /** @typedef {(done: number, total: number) => void} OnStep */
 
-/** The longer side of a saved video: more than this few encoders do in real time. */
-const LARGEST_SIDE = 1280;
-const BITS_PER_PIXEL = 4;
+/** The longer side of a saved video. */
+const LARGEST_SIDE = 1920;
+/** Enough for outlines to stay sharp. */
+const BITS_PER_PIXEL_AND_FRAME = 0.16;
+/** Frames from one key frame to the next: how far a player has to decode when it seeks. */
+const KEY_EVERY = 30;
+/** Frames that wait in the encoder: each is a picture in memory. */
+const MOST_QUEUED = 4;
 
 /** `OBJECT/FRAME.png` as `sam2 track --out` writes them. @param {Tracks} tracks @param {AbortSignal} signal @param {OnStep} onStep @returns {Promise<Blob>} */
 export async function masksZip(tracks, signal, onStep) {
@@ -24,67 +30,68 @@ export async function masksZip(tracks, signal, onStep) {
   return zip.finish();
 }
 
-/** A format that this browser writes, or null. */
-export function recordingType() {
-  if (typeof MediaRecorder === 'undefined' || typeof HTMLCanvasElement.prototype.captureStream !== 'function') return null;
-  const known = ['video/webm;codecs=vp9', 'video/webm;codecs=vp8', 'video/webm', 'video/mp4'];
-  return known.find((type) => MediaRecorder.isTypeSupported(type)) ?? null;
-}
+/** Whether this browser encodes video at all. */
+export const canSaveVideo = () => typeof VideoEncoder !== 'undefined';
 
 /**
- * Plays the clip onto a canvas and records it: it takes as long as the clip does.
- * @param {object} clip
- * @param {Tracks} clip.tracks
- * @param {Player} clip.player
- * @param {number} clip.width
- * @param {number} clip.height
- * @param {number} clip.length
- * @param {string} type
+ * The clip with its objects drawn in, frame by frame at the clip's own speed.
+ * @param {{ tracks: Tracks, player: Player, width: number, height: number, length: number }} clip
  * @param {AbortSignal} signal
  * @param {OnStep} onStep
  * @returns {Promise<Blob>}
  */
-export async function overlayVideo({ tracks, player, width, height, length }, type, signal, onStep) {
+export async function overlayVideo({ tracks, player, width, height, length }, signal, onStep) {
   const scale = Math.min(1, LARGEST_SIDE / Math.max(width, height));
   // Encoders want even sides.
   const even = (/** @type {number} */ side) => Math.max(2, 2 * Math.round((side * scale) / 2));
-  const canvas = document.createElement('canvas');
-  Object.assign(canvas, { width: even(width), height: even(height) });
+  const canvas = new OffscreenCanvas(even(width), even(height));
   const context = canvas.getContext('2d');
   if (context === null) throw new Error('The browser has no room for a picture of this size.');
-  const draw = async (/** @type {number} */ frame) => {
-    const bitmap = await player.bitmap(frame);
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-    context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
-    drawLayers(context, layersOf(tracks, frame), canvas.width / width);
-  };
-  await draw(0);
-  const stream = canvas.captureStream(0);
-  const [track] = /** @type {CanvasCaptureMediaStreamTrack[]} */ (stream.getVideoTracks());
-  const recorder = new MediaRecorder(stream, { mimeType: type, videoBitsPerSecond: Math.round(canvas.width * canvas.height * BITS_PER_PIXEL) });
-  /** @type {Blob[]} */
-  const parts = [];
-  recorder.addEventListener('dataavailable', ({ data }) => parts.push(data));
-  const stopped = new Promise((resolve, reject) => {
-    recorder.addEventListener('stop', resolve, { once: true });
-    recorder.addEventListener('error', () => reject(new Error('The browser could not record the video.')), { once: true });
+  const { fps } = player;
+  const settings = { width: canvas.width, height: canvas.height, framerate: fps, bitrate: Math.round(canvas.width * canvas.height * fps * BITS_PER_PIXEL_AND_FRAME) };
+  const { codec, config } = await encoderFor(settings);
+  /** @type {import('./webm.js').Frame[]} */
+  const frames = [];
+  /** @type {Error | null} */
+  let failure = null;
+  const encoder = new VideoEncoder({
+    output: (chunk) => {
+      const data = new Uint8Array(chunk.byteLength);
+      chunk.copyTo(data);
+      frames.push({ data, ms: chunk.timestamp / 1000, key: chunk.type === 'key' });
+    },
+    error: (error) => {
+      failure = error;
+    },
   });
-  recorder.start(1000);
   try {
-    let due = performance.now();
+    encoder.configure(config);
     for (let frame = 0; frame < length; frame += 1) {
-      await draw(frame);
-      track.requestFrame();
-      onStep(frame + 1, length);
-      due = Math.max(due + 1000 / player.fps, performance.now());
-      await new Promise((resolve) => setTimeout(resolve, due - performance.now()));
+      const bitmap = await player.bitmap(frame);
+      context.setTransform(1, 0, 0, 1, 0, 0);
+      context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+      context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
+      drawLayers(context, layersOf(tracks, frame), canvas.width / width);
+      const picture = new VideoFrame(canvas, { timestamp: Math.round((frame * 1e6) / fps), duration: Math.round(1e6 / fps) });
+      encoder.encode(picture, { keyFrame: frame % KEY_EVERY === 0 });
+      picture.close();
+      while (encoder.encodeQueueSize > MOST_QUEUED && failure === null) await new Promise((resolve) => setTimeout(resolve, 5));
+      if (failure !== null) throw failure;
       signal.throwIfAborted();
+      onStep(frame + 1, length);
     }
+    await encoder.flush();
   } finally {
-    if (recorder.state !== 'inactive') recorder.stop();
-    track.stop();
+    if (encoder.state !== 'closed') encoder.close();
   }
-  await stopped;
-  return new Blob(parts, { type: type.replace(/;.*/, '') });
+  return webm({ codec, width: canvas.width, height: canvas.height, fps, frames });
+}
+
+/** The first format that this browser writes. @param {{ width: number, height: number, framerate: number, bitrate: number }} settings */
+async function encoderFor(settings) {
+  for (const [codec, name] of /** @type {const} */ ([['V_VP9', 'vp09.00.41.08'], ['V_VP8', 'vp8']])) {
+    const { supported, config } = await VideoEncoder.isConfigSupported({ codec: name, ...settings });
+    if (supported && config !== undefined) return { codec, config };
+  }
+  throw new Error('This browser writes no WebM video of this size.');
 }

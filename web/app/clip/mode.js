@@ -5,7 +5,7 @@ import { save, stemOf } from '../exports.js';
 import { Camera } from './camera.js';
 import { Clip } from './clip.js';
 import { LONG_MS, timeInWords } from './estimate.js';
-import { masksZip, overlayVideo, recordingType } from './exports.js';
+import { canSaveVideo, masksZip, overlayVideo } from './exports.js';
 import { ObjectList } from './objects.js';
 import { layersOf } from './overlay.js';
 import { Player } from './player.js';
@@ -303,7 +303,7 @@ export class ClipMode {
     if (total !== null) byId('use-small-text', HTMLElement).textContent = `This model takes ${timeInWords(total)} on a CPU.`;
     const any = tracks.frames().length > 0;
     for (const id of ['save-masks', 'save-json', 'save-video']) button(id).disabled = !any || tracking !== null || this.#saving !== null;
-    button('save-video').hidden = recordingType() === null;
+    button('save-video').hidden = !canSaveVideo();
   }
 
   /** @param {string} name @returns {Clip} */
@@ -370,10 +370,9 @@ export class ClipMode {
   }
 
   #saveVideo() {
-    const [clip, player, type] = [this.#clip, this.#player, recordingType()];
-    if (clip?.video == null || player === null || type === null) return;
+    const [clip, player] = [this.#clip, this.#player];
+    if (clip?.video == null || player === null) return;
     const { width, height, length } = clip.video;
-    return this.#save('Recording', type.startsWith('video/mp4') ? '_tracked.mp4' : '_tracked.webm',
-      (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, type, signal, onStep));
+    return this.#save('Encoding', '_tracked.webm', (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, signal, onStep));
   }
 }
