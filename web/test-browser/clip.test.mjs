@@ -192,7 +192,7 @@ clipTest('masks are saved as ZIP, JSON and video, and the JSON is read back', as
     const at = [Math.round(px * canvas.width), Math.round(py * canvas.height), 1, 1];
     return [...canvas.getContext('2d').getImageData(...at).data.slice(0, 3)];
   }, [x, y]);
-  const isSquare = ([r, g, b]) => b > g + 30 && r > g + 10; // blue under the orange of its object
+  const isSquare = ([r, g, b]) => b > g + 15 && r > g + 15; // blue under the orange of its object
   assert.ok(isSquare(await colorAt(square(0))), String(await colorAt(square(0))));
   await hooks.go(14);
   assert.ok(isSquare(await colorAt(square(14))) && !isSquare(await colorAt(square(0))), 'seeking shows that very frame');
