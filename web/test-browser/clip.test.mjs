@@ -190,7 +190,9 @@ clipTest('masks are saved as ZIP, JSON and video, and the JSON is read back', as
   assert.equal(await hooks.counter(), `Frame 1 of ${FRAMES} · 0.00 s`, 'every frame, at its own time');
   const colorAt = ([x, y]) => hooks.canvas.evaluate((canvas, [px, py]) => {
     const at = [Math.round(px * canvas.width), Math.round(py * canvas.height), 1, 1];
-    return [...canvas.getContext('2d').getImageData(...at).data.slice(0, 3)];
+    const copy = new OffscreenCanvas(1, 1).getContext('2d');
+    copy.drawImage(canvas, ...at, 0, 0, 1, 1);
+    return [...copy.getImageData(0, 0, 1, 1).data.slice(0, 3)];
   }, [x, y]);
   const isSquare = ([r, g, b]) => b > g + 15 && r > g + 15; // blue under the orange of its object
   assert.ok(isSquare(await colorAt(square(0))), String(await colorAt(square(0))));
