@@ -3,7 +3,7 @@
 //   node benches/page.mjs [--model FILE] [--config FILE.yaml] [--device cpu|webgpu|auto] [--runs 3] [--frames 0] [--args "..."]
 //
 // Needs `cargo xtask page` and the packages of web/ (`npm ci --prefix web`). peak_rss_mb is VmHWM of the renderer, which holds page and
-// worker (Linux). WebGPU on a machine without a GPU: --device webgpu --args "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader".
+// worker (Linux); engine_mb is the memory of the wasm module. WebGPU on a machine without a GPU: --device webgpu --args "--enable-unsafe-webgpu --use-webgpu-adapter=swiftshader".
 import { existsSync, readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,8 +24,12 @@ if (!existsSync(new URL('../web/dist/bench.html', import.meta.url))) {
   console.error('page.mjs: web/dist is not built: run `cargo xtask page`')
   process.exit(2)
 }
+if (values.model && !existsSync(values.model)) {
+  console.error(`page.mjs: there is no file ${values.model}`)
+  process.exit(2)
+}
 
-const files = {}
+const files = { 'config.json': JSON.stringify({ schema: 1, model_size: null }) }
 if (values.model) {
   const file = basename(values.model)
   files[`models/${file}`] = readFileSync(values.model)

@@ -57,13 +57,6 @@ async function median(runs, what, work) {
   return times.sort((a, b) => a - b)[times.length >> 1];
 }
 
-/** Memory of page and workers in MB, where the browser tells (only pages that are isolated). */
-async function memory() {
-  const measure = /** @type {{ measureUserAgentSpecificMemory?: () => Promise<{ bytes: number }> }} */ (performance).measureUserAgentSpecificMemory;
-  if (!window.crossOriginIsolated || measure === undefined) return null;
-  return (await measure.call(performance)).bytes / 2 ** 20;
-}
-
 /** @param {import('../sam2/index.d.ts').ModelSource} source @param {'auto' | 'webgpu' | 'cpu'} device @param {number} runs @param {number} frames */
 async function measure(source, device, runs, frames) {
   const began = performance.now();
@@ -84,13 +77,13 @@ async function measure(source, device, runs, frames) {
       const answer = await image?.predict({ points: [[width * 0.3, height * 0.5]], labels: [1], multimask: true });
       if (answer?.masks.length !== 3) throw new Error('the decoder answered something else than three masks');
     });
-    const held_mb = await memory();
     const track_ms = frames > 0 ? await trackMs(sam, frames) : null;
     const info = sam.model;
+    const memory = sam.deviceInfo?.memoryBytes;
     const gflop = info?.encodeGflop ?? null;
     return {
       model: info?.name ?? '', architecture: info?.architecture ?? '', image_size: info?.imageSize ?? 0, device: sam.device, adapter: sam.deviceInfo?.adapter ?? null,
-      threads: sam.threads, load_ms, encode_ms, decode_ms, track_ms, gflop, gflops: gflop === null ? null : gflop / (encode_ms / 1000), held_mb,
+      threads: sam.threads, load_ms, encode_ms, decode_ms, track_ms, gflop, gflops: gflop === null ? null : gflop / (encode_ms / 1000), engine_mb: memory === undefined ? null : memory / 2 ** 20,
     };
   } finally {
     sam.dispose();
@@ -124,7 +117,7 @@ function showResult(result) {
     ...(result.gflops === null ? [] : [['Encoder', `${result.gflops.toFixed(1)} GFLOP/s (${result.gflop?.toFixed(1)} GFLOP)`]]),
     ['Decode a click', durationInWords(result.decode_ms)],
     ...(result.track_ms === null ? [] : [['Track a frame', `${durationInWords(result.track_ms)} with one object`]]),
-    ['Memory held', result.held_mb === null ? 'not told by this browser' : bytesInWords(result.held_mb * 2 ** 20)],
+    ...(result.engine_mb === null ? [] : [[result.device === 'webgpu' ? 'Engine’s memory, beside the GPU’s' : 'Engine’s memory at most', bytesInWords(result.engine_mb * 2 ** 20)]]),
   ];
   facts.replaceChildren(...rows.flatMap(([term, value]) => [make('dt', {}, term), make('dd', {}, value)]));
   output.textContent = JSON.stringify(result);

@@ -128,7 +128,8 @@ export class EngineHost {
 
   /** @param {Engine} engine */
   #deviceInfo(engine) {
-    return { ...JSON.parse(engine.device_info()), device: engine.device() };
+    const { memory_bytes: memoryBytes, ...info } = JSON.parse(engine.device_info());
+    return { ...info, ...(memoryBytes == null ? {} : { memoryBytes }), device: engine.device() };
   }
 
   /** @param {string} level @param {string} text */

@@ -73,6 +73,8 @@ export interface DeviceInfo {
   adapter?: string | null;
   threads?: number;
   simd?: boolean | string | null;
+  /** Of the wasm module, which never shrinks: the most that it took. Without what lies on a GPU. */
+  memoryBytes?: number;
   /** How far the device's answers with this model were checked. */
   trust?: unknown;
 }

@@ -101,7 +101,8 @@ impl Engine {
         self.current().kind.name().to_owned()
     }
 
-    /// JSON: device, why, adapter, threads, simd, trust.
+    /// JSON: device, why, adapter, threads, simd, trust, memory_bytes (of wasm, which never shrinks: the
+    /// most it took; without what lies on a GPU).
     pub fn device_info(&self) -> String {
         let runtime = self.current();
         serde_json::json!({
@@ -110,6 +111,7 @@ impl Engine {
             "adapter": runtime.adapter,
             "threads": runtime.threads,
             "simd": sam2::device::simd_name(),
+            "memory_bytes": memory_bytes(),
             "trust": self.predictor.as_ref().map(|p| p.model().trust()),
         })
         .to_string()
@@ -328,6 +330,16 @@ impl Engine {
     pub(crate) fn cleanup(&self) {
         self.current().cleanup();
     }
+}
+
+/// Bytes of this module's memory; `None` outside of wasm.
+fn memory_bytes() -> Option<u64> {
+    #[cfg(target_family = "wasm")]
+    {
+        Some(core::arch::wasm32::memory_size(0) as u64 * 65_536)
+    }
+    #[cfg(not(target_family = "wasm"))]
+    None
 }
 
 /// One encode and two decodes on a blank picture: shaders are compiled and memory is there before the
