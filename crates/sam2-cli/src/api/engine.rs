@@ -111,8 +111,11 @@ impl Engine {
             if let Some((work, reply)) = once.take()
                 && !reply.is_closed()
             {
+                let answer = work(video, session);
+                // The view first: whoever has the answer may look at it at once.
+                session.refresh(video);
                 // Nobody waits any more: then the answer is nobody's.
-                let _ = reply.send(work(video, session));
+                let _ = reply.send(answer);
             }
             Turn::Over
         })?;
@@ -178,9 +181,7 @@ impl Shared {
         let session = Arc::clone(&task.session);
         let step = || {
             let mut video = lock(&session.video);
-            let turn = (task.step)(&mut video, &session);
-            session.refresh(&video);
-            turn
+            (task.step)(&mut video, &session)
         };
         // A bug in one session's step must not end the others.
         let turn = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {

@@ -50,7 +50,10 @@ impl Run {
             return Turn::Over;
         }
         let (state, error) = match self.frame(video, session) {
-            Ok(true) => return Turn::Again,
+            Ok(true) => {
+                session.refresh(video);
+                return Turn::Again;
+            }
             Ok(false) => (State::Done, None),
             Err(error) => {
                 tracing::warn!(code = error.code(), "a propagation ended: {error}");
