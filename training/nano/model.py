@@ -27,6 +27,18 @@ def build(side: int | None = None, yaml: Path = YAML):
     return instantiate(config.model, _recursive_=True)
 
 
+def twin(model, side: int):
+    """A model for another input size with `model`'s own parameters: what is learnt in one is learnt in both."""
+    other = build(side)
+    # The buffers as well: the Fourier features of the prompts are a random matrix of their own in every model.
+    other.load_state_dict(model.state_dict())
+    shared = dict(model.named_parameters())
+    for path, module in other.named_modules():
+        for name in list(module._parameters):
+            module._parameters[name] = shared[f"{path}.{name}" if path else name]
+    return other
+
+
 def normalise(images: torch.Tensor) -> torch.Tensor:
     """uint8 [B, 3, S, S] to the network's float32 input."""
     return (images.float() / 255 - MEAN) / STD

@@ -19,8 +19,8 @@ import torch
 from . import evaluate, loader
 from .clicks import click_grads
 from .dense import DenseHead, dense_loss
-from .model import build, normalise
-from .video import video_step
+from .model import build, normalise, twin
+from .video import MemoryHint, video_step
 
 PHASES = Path(__file__).resolve().parents[1] / "phases.toml"
 SAVE_SECONDS = 150
@@ -39,6 +39,7 @@ class Trainer:
         self.phase, self.step, self.total, self.updates, self.seconds, self.best = 0, 0, 0, 0, 0.0, -1.0
         self.model = build(128)
         self.head = DenseHead()
+        self.hint = MemoryHint()
         self.average: dict[str, torch.Tensor] = {}
         self.optimiser = None
         self.saved_optimiser = None
@@ -50,13 +51,14 @@ class Trainer:
     def load(self, c: dict) -> None:
         self.model.load_state_dict(c["model"])
         self.head.load_state_dict(c["head"])
+        self.hint.load_state_dict(c["hint"])
         self.average, self.saved_optimiser = c["average"], c["optimiser"]
         self.phase, self.step, self.total = c["phase"], c["step"], c["total"]
         self.updates, self.seconds, self.best = c["updates"], c["seconds"], c["best"]
 
     def save(self) -> None:
         state = {
-            "model": self.model.state_dict(), "head": self.head.state_dict(), "average": self.average,
+            "model": self.model.state_dict(), "head": self.head.state_dict(), "hint": self.hint.state_dict(), "average": self.average,
             "optimiser": self.optimiser.state_dict() if self.optimiser else None,
             "phase": self.phase, "step": self.step, "total": self.total, "updates": self.updates, "seconds": self.seconds, "best": self.best,
         }  # fmt: skip
@@ -77,7 +79,8 @@ class Trainer:
     def make_optimiser(self, p: dict) -> None:
         encoder = list(self.model.image_encoder.parameters())
         ids = {id(q) for q in encoder}
-        rest = [q for q in self.model.parameters() if id(q) not in ids] + list(self.head.parameters())
+        rest = [q for q in self.model.parameters() if id(q) not in ids]
+        rest += [*self.head.parameters(), *self.hint.parameters()]
         self.optimiser = torch.optim.AdamW(
             [{"params": encoder, "kind": "encoder"}, {"params": rest, "kind": "rest"}],
             lr=p["lr"], betas=(0.9, 0.98), weight_decay=0.03,
@@ -176,6 +179,26 @@ class Trainer:
             torch.autograd.backward(heads, grads)
         return values
 
+    def clips_beside(self, p: dict):
+        """A step of small clips to take beside each step of scenes, where the phase has a table `clips`; else None.
+
+        Decoder, prompts and memory learn both at once, so that neither is forgotten for the other.
+        """
+        c = p.get("clips")
+        if c is None:
+            return None
+        model = twin(self.model, c["side"]).train()
+        frames = c.get("frames", 4)
+        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase, start=self.step * c["batch"])
+        batches = loader.batches(data, c["batch"], 1)
+
+        def step(rng: np.random.Generator) -> dict:
+            batch = next(batches)
+            images = normalise(batch["image"].flatten(0, -4)).view(batch["image"].shape)
+            return video_step(model, images, batch["masks"], rng, p.get("focal", 0.0), self.hint)[1]
+
+        return step
+
     def run_phase(self) -> None:
         p = self.phases()[self.phase]
         self.resize(p["side"])
@@ -190,6 +213,7 @@ class Trainer:
                 part_share=p.get("part_share", 0.15),
             )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
+        clips = self.clips_beside(p)
         sums: dict[str, list[float]] = {}
         logged = saved = tick = evaluated = time.monotonic()
         while self.step < p["steps"]:
@@ -200,10 +224,12 @@ class Trainer:
             images = batch["image"]
             images = normalise(images.flatten(0, -4)).view(images.shape)
             if p["kind"] == "video":
-                loss, values = video_step(self.model, images, batch["masks"], rng, p.get("focal", 0.0))
+                loss, values = video_step(self.model, images, batch["masks"], rng, p.get("focal", 0.0), self.hint)
                 values["loss"] = loss
             else:
                 values = self.scene_step(p, images, batch, rng, learns)
+                if clips:
+                    values |= clips(rng)
             # Encoder and the rest apart: early decoder gradients must not drown the encoder's.
             norms = [torch.nn.utils.clip_grad_norm_(g["params"], 1.0) for g in self.optimiser.param_groups]
             if not all(torch.isfinite(n) for n in norms):

@@ -14,6 +14,25 @@ from . import losses, prompts
 from .clicks import mask_loss
 
 
+class MemoryHint(torch.nn.Module):
+    """A throw-away head that reads the object off the memory-conditioned features alone.
+
+    The decoder can do without the memory for a long time (it guesses the most prominent thing), and then nothing teaches
+    the memory: after 900 clips its features said nothing about the object. This head gives them a gradient of their own.
+    """
+
+    def __init__(self, channels: int = 128):
+        super().__init__()
+        self.read = torch.nn.Conv2d(channels, 1, 1)
+
+    def loss(self, features: torch.Tensor, masks: torch.Tensor) -> tuple[torch.Tensor, float]:
+        """Loss and IoU of conditioned features [B, C, H, W] against masks [B, S, S] averaged down to [B, H, W]."""
+        logits = self.read(features)[:, 0]
+        want = F.adaptive_avg_pool2d(masks[:, None].float(), logits.shape[-2:])[:, 0]
+        loss = 2 * losses.bce(logits, want) + losses.dice(logits, want)
+        return loss.mean(), losses.iou(logits.detach(), want).mean().item()
+
+
 def encode(model, frames: torch.Tensor, chunk: int = 8):
     """Backbone outputs of normalised frames [N, 3, S, S] without gradients (conv_s0 and conv_s1 included)."""
     with torch.no_grad():
@@ -31,11 +50,25 @@ def frame_features(model, out, rows: torch.Tensor):
     return feats, pos, sizes
 
 
-def video_step(model, frames: torch.Tensor, masks: torch.Tensor, rng: np.random.Generator, focal: float):
+def conditioned(model) -> list[torch.Tensor]:
+    """A list that from now on receives every memory-conditioned feature map [B, C, H, W] of an official model."""
+    seen: list[torch.Tensor] = []
+    official = type(model)._prepare_memory_conditioned_features
+
+    def watched(**given):
+        seen.append(official(model, **given))
+        return seen[-1]
+
+    model._prepare_memory_conditioned_features = watched
+    return seen
+
+
+def video_step(model, frames: torch.Tensor, masks: torch.Tensor, rng: np.random.Generator, focal: float, hint: MemoryHint):
     """Backward pass of a batch of clips; frames normalised [B, T, 3, S, S], masks uint8 [B, T, S, S].
 
     Frame 0 is prompted by a box (half), a click or the mask; one later frame may get a corrective click. Each frame
-    learns masks (best of three where the official tracker outputs three), IoU and presence. Returns loss and mean J.
+    learns masks (best of three where the official tracker outputs three), IoU and presence; `hint` teaches the memory
+    directly. Returns loss and mean J.
     """
     b, t = frames.shape[:2]
     out = encode(model, frames.flatten(0, 1))
@@ -45,7 +78,8 @@ def video_step(model, frames: torch.Tensor, masks: torch.Tensor, rng: np.random.
     bank: dict = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
     correct_at = int(rng.integers(1, t)) if rng.random() < 0.4 else -1
     kind = rng.choice(["box", "click", "mask"], p=[0.5, 0.3, 0.2])
-    losses_, js = [], []
+    losses_, js, hints = [], [], []
+    seen = conditioned(model)
     for f in range(t):
         feats, pos, sizes = frame_features(model, out, torch.arange(b) * t + f)
         points = mask_input = None
@@ -75,8 +109,14 @@ def video_step(model, frames: torch.Tensor, masks: torch.Tensor, rng: np.random.
         gap = (ious - losses.iou(multi.detach(), want)).abs().mean(1)
         loss = ((best + gap) * here).sum() / here.sum().clamp(min=1)
         loss = loss + 0.5 * F.binary_cross_entropy_with_logits(score[:, 0], here)
+        if f > 0:
+            told, read = hint.loss(seen[-1], masks[:, f])
+            loss = loss + 0.5 * told
+            hints.append(read)
         losses_.append(loss)
         js.append(losses.iou(low.detach()[:, 0], target[:, f])[here > 0].mean().item() if here.any() else 1.0)
     total = torch.stack(losses_).mean()
     total.backward()
-    return total.item(), {"j_first": js[0], "j_last": js[-1], "j": float(np.mean(js))}
+    del model._prepare_memory_conditioned_features
+    read = {"hint": float(np.mean(hints))}
+    return total.item(), {"j_first": js[0], "j_last": js[-1], "j": float(np.mean(js)), **read}

@@ -38,11 +38,25 @@ def test_every_memory_module_learns():
     masks[:, :, 10:40, 5:30] = 1
     masks[1, 2] = 0  # gone on the last frame
     x = model.normalise(frames.flatten(0, 1)).view(2, 3, 3, 64, 64)
+    hint = video.MemoryHint()
     for seed in range(6):  # boxes, clicks, masks and corrections all come up
-        loss, values = video.video_step(net, x, masks, np.random.default_rng(seed), 1.0)
+        loss, values = video.video_step(net, x, masks, np.random.default_rng(seed), 1.0, hint)
         assert np.isfinite(loss) and 0 <= values["j"] <= 1
     for name in ("memory_attention", "memory_encoder", "obj_ptr_proj", "sam_mask_decoder.pred_obj_score_head"):
         grads = [p.grad for p in net.get_submodule(name).parameters()]
         assert any(g is not None and g.abs().max() > 0 for g in grads), name
+    assert hint.read.weight.grad.abs().max() > 0
     assert net.maskmem_tpos_enc.grad.abs().max() > 0
     assert all(p.grad is None for p in net.image_encoder.parameters())
+
+
+def test_a_twin_of_another_size_shares_every_weight():
+    net = model.build(64)
+    other = model.twin(net, 128)
+    assert other.image_size == 128
+    mine = dict(net.named_parameters())
+    assert all(q is mine[name] for name, q in other.named_parameters())
+    assert all(torch.equal(b, net.state_dict()[name]) for name, b in other.state_dict().items())
+    with torch.no_grad():
+        net.maskmem_tpos_enc.fill_(3.0)
+    assert (other.maskmem_tpos_enc == 3).all()
