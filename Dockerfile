@@ -25,9 +25,9 @@ RUN --mount=type=cache,target=/target,sharing=locked \
 # ---- run: no compiler, no shell tools beyond the base, no root
 FROM docker.io/library/debian:bookworm-slim AS run
 
-# ca-certificates: `sam2 models fetch` speaks HTTPS.
+# ca-certificates: `sam2 models fetch` speaks HTTPS. ffmpeg: reads the videos of `sam2 track` and of the session API.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates \
+    && apt-get install -y --no-install-recommends ca-certificates ffmpeg \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin sam2 \
     && install -d -o sam2 -g sam2 /models

@@ -50,6 +50,8 @@ pub fn run(args: &ServeArgs, session: &Session) -> Result<(), CliError> {
     config.engine = Some(format!("session API, {}", session.engine_facts(&model)));
     let api = Data::new(Api::start(checked, model)?);
     config.extra = Some(api::routes(Data::clone(&api)));
+    // Nobody should wait for frames that nobody will see.
+    config.drop_on_hangup = true;
     let server = Server::bind(config)?;
     let stop = async move {
         shutdown_signal().await;

@@ -8,7 +8,9 @@ mod service;
 use common::Run;
 use serde_json::json;
 use service::Service;
-use std::time::Duration;
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 #[cfg(unix)]
 #[test]
@@ -228,4 +230,39 @@ fn beyond_this_machine_a_token_is_needed_and_the_api_is_off_by_default() {
     Run::of(command.env("SAM2_MEDIA_DIR", "nowhere")).fails(1, "nowhere");
     let args = ["serve", "--web", "web", "--max-sessions", "3"];
     Run::of(&mut common::sam2(folder.path(), &args)).fails(2, "--api");
+}
+
+#[test]
+fn a_client_that_hangs_up_ends_its_propagation() {
+    let service = Service::start(&[]);
+    service::clip(&service.media("long"), 240);
+    let opened = service.post("/initialize", &json!({"video_path": "long"}));
+    let id = opened.is(200)["session_id"].as_str().unwrap().to_owned();
+    let click = json!({"session_id": id, "frame_idx": 0, "object_id": 1, "points": [[52, 54]], "labels": [1]});
+    service.post("/add-object", &click).is(200);
+    let body = json!({"session_id": id}).to_string();
+    let mut client = TcpStream::connect(service.address).unwrap();
+    let head = format!(
+        "POST /propagate HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}",
+        service.address,
+        body.len()
+    );
+    client.write_all(head.as_bytes()).unwrap();
+    let progress = format!("/api/v1/sessions/{id}/propagation");
+    let start = Instant::now();
+    loop {
+        let answer = service.get(&progress);
+        if answer.status == 200 && answer.json()["done"].as_u64().unwrap() > 1 {
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "it never began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(client);
+    let over = service.over(&format!("/api/v1/sessions/{id}"));
+    assert_eq!(over["state"], "cancelled", "{over}");
+    assert!(over["done"].as_u64().unwrap() < 240, "{over}");
+    // What was tracked is there, and the session goes on.
+    let again = json!({"session_id": id, "max_frame_num_to_track": 1});
+    assert_eq!(service.post("/propagate", &again).is(200)["num_frames"], 2);
 }

@@ -297,6 +297,45 @@ fn the_bench_has_the_agreed_keys() {
     }
     let run = micro_run(folder.path(), "bench", &["--runs", "1"]).ok();
     assert!(run.stdout.contains("GFLOP/s"), "{}", run.stdout);
+    let run = micro_run(folder.path(), "bench", &["--runs", "1", "--checks"]).ok();
+    assert!(run.stdout.contains("for the mask check"), "{}", run.stdout);
+}
+
+#[test]
+fn the_video_bench_encodes_each_frame_once_whatever_the_objects() {
+    let folder = tempdir().unwrap();
+    let frames = micro().join("frames").display().to_string();
+    let args = [
+        "--video",
+        "--clip",
+        &frames,
+        "--frames",
+        "4",
+        "--objects",
+        "3,1",
+        "--json",
+    ];
+    let run = micro_run(folder.path(), "bench", &args).ok();
+    let runs = run.json()[0]["runs"].as_array().unwrap().clone();
+    assert_eq!(runs.len(), 2);
+    for (run, objects) in runs.iter().zip([3, 1]) {
+        assert_eq!(
+            (&run["objects"], &run["encodes"]),
+            (&objects.into(), &4.into())
+        );
+        for key in [
+            "prompt_ms",
+            "frame_ms",
+            "encode_ms",
+            "memory_attention_ms",
+            "decode_ms",
+        ] {
+            assert!(run[key].as_f64().unwrap() > 0.0, "{key}");
+        }
+    }
+    // The second pass finds every frame's features.
+    assert_eq!(runs[1]["second_pass_encodes"], 0);
+    assert!(runs[0].get("second_pass_ms").is_none());
 }
 
 #[test]

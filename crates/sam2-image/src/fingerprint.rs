@@ -5,9 +5,12 @@
 //! changed bit always changes its lane (`M` has an inverse mod 2^32), other differences go unseen with
 //! a chance of about 2^-32. One pass, no branches, at the speed of memory.
 
-use crate::MaskFault;
+use crate::{MaskFault, parallel};
 
 const LANES: usize = 16;
+/// Values that are passed over by one thread: 1 MB, for which another thread is worth waking. Part of
+/// what a hash is, so that it does not depend on the number of threads.
+const BLOCK: usize = 1 << 18;
 const MULTIPLIER: u32 = 0x9e37_79b1;
 /// The exponent of infinities and NaN.
 const NOT_FINITE: u32 = 0x7f80_0000;
@@ -24,14 +27,30 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of `values`.
+    /// The fingerprint of `values`, on as many threads as there are.
     pub fn of(values: &[f32]) -> Self {
-        #[cfg(target_arch = "x86_64")]
-        if std::arch::is_x86_feature_detected!("avx2") {
-            // SAFETY: the processor has AVX2.
-            return unsafe { of_avx2(values) };
+        let first = values.first().map_or(0, |v| v.to_bits());
+        let mut blocks = vec![Lanes::default(); values.len().div_ceil(BLOCK)];
+        match &mut blocks[..] {
+            [one] => *one = Lanes::of(values, first),
+            many => {
+                let jobs = values.chunks(BLOCK).zip(many).collect();
+                parallel::for_each(jobs, |(values, block): (&[f32], &mut Lanes)| {
+                    *block = Lanes::of(values, first);
+                });
+            }
         }
-        pass(values)
+        let mut hash = values.len() as u64;
+        for lane in blocks.iter().flat_map(|block| block.hash) {
+            // An odd factor and a shift: one-to-one in `lane` for a given `hash`.
+            hash = (hash ^ u64::from(lane)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            hash ^= hash >> 29;
+        }
+        Self {
+            hash,
+            finite: blocks.iter().all(|block| block.unsound == 0),
+            constant: blocks.iter().all(|block| block.differs == 0),
+        }
     }
 
     /// Holds a later look at the same values against this one.
@@ -51,15 +70,35 @@ impl Fingerprint {
     }
 }
 
+/// One block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Lanes {
+    hash: [u32; LANES],
+    /// Not 0 where a value is not finite.
+    unsound: u32,
+    /// Bits in which a value differs from the first of all.
+    differs: u32,
+}
+
+impl Lanes {
+    fn of(values: &[f32], first: u32) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            // SAFETY: the processor has AVX2.
+            return unsafe { of_avx2(values, first) };
+        }
+        pass(values, first)
+    }
+}
+
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn of_avx2(values: &[f32]) -> Fingerprint {
-    pass(values)
+fn of_avx2(values: &[f32], first: u32) -> Lanes {
+    pass(values, first)
 }
 
 #[inline(always)]
-fn pass(values: &[f32]) -> Fingerprint {
-    let first = values.first().map_or(0, |v| v.to_bits());
+fn pass(values: &[f32], first: u32) -> Lanes {
     let (mut hash, mut unsound, mut differs) = ([1_u32; LANES], [0_u32; LANES], [0_u32; LANES]);
     let chunks = values.chunks_exact(LANES);
     let rest = chunks.remainder();
@@ -77,16 +116,10 @@ fn pass(values: &[f32]) -> Fingerprint {
         unsound[lane] |= u32::from(bits & NOT_FINITE == NOT_FINITE);
         differs[lane] |= bits ^ first;
     }
-    let mut all = values.len() as u64;
-    for lane in hash {
-        // An odd factor and a shift: one-to-one in `lane` for a given `all`.
-        all = (all ^ u64::from(lane)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        all ^= all >> 29;
-    }
-    Fingerprint {
-        hash: all,
-        finite: unsound.iter().all(|lane| *lane == 0),
-        constant: differs.iter().all(|lane| *lane == 0),
+    Lanes {
+        hash,
+        unsound: unsound.into_iter().fold(0, |all, lane| all | lane),
+        differs: differs.into_iter().fold(0, |all, lane| all | lane),
     }
 }
 
@@ -129,6 +162,29 @@ mod tests {
     }
 
     #[test]
+    fn every_block_counts_and_so_does_their_order() {
+        let sent = values(3 * BLOCK + 7);
+        let before = Fingerprint::of(&sent);
+        assert!(before.finite && !before.constant);
+        for at in [0, BLOCK, 2 * BLOCK + 1, 3 * BLOCK + 6] {
+            let mut got = sent.clone();
+            got[at] = -got[at] - 1.0;
+            assert!(before.verify(&Fingerprint::of(&got)).is_err(), "{at}");
+            got[at] = f32::NAN;
+            assert!(!Fingerprint::of(&got).finite, "{at}");
+        }
+        let mut got = sent.clone();
+        let (a, b) = got.split_at_mut(BLOCK);
+        a.swap_with_slice(&mut b[..BLOCK]);
+        assert!(before.verify(&Fingerprint::of(&got)).is_err());
+        // Each block constant, but not the whole.
+        let mut steps = vec![1.0; 2 * BLOCK];
+        assert!(Fingerprint::of(&steps).constant);
+        steps[BLOCK..].fill(2.0);
+        assert!(!Fingerprint::of(&steps).constant);
+    }
+
+    #[test]
     fn what_is_no_number_is_seen_anywhere() {
         for at in [0, 15, 16, 40] {
             for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
@@ -144,6 +200,6 @@ mod tests {
     #[test]
     fn with_and_without_avx2_it_is_the_same() {
         let sent = values(1000);
-        assert_eq!(Fingerprint::of(&sent), pass(&sent));
+        assert_eq!(Lanes::of(&sent, 5), pass(&sent, 5));
     }
 }

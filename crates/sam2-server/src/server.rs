@@ -59,6 +59,9 @@ pub struct ServerConfig {
     /// Facts for the start line that only the caller knows, such as device, model and precision.
     pub engine: Option<String>,
     pub extra: Option<Extra>,
+    /// Drop an answer under way when its client closes its side of the connection. Right where answers
+    /// are expensive; it ends those who close their half only and still listen, too.
+    pub drop_on_hangup: bool,
 }
 
 impl ServerConfig {
@@ -79,6 +82,7 @@ impl ServerConfig {
             limits: Limits::default(),
             engine: None,
             extra: None,
+            drop_on_hangup: false,
         }
     }
 }
@@ -155,6 +159,7 @@ impl Server {
             limits,
             engine,
             extra,
+            drop_on_hangup,
             ..
         } = config;
         let threads = settings.threads.unwrap_or_else(|| machine.threads());
@@ -187,6 +192,7 @@ impl Server {
             .workers(workers)
             .max_connections(limits.connections.div_ceil(workers))
             .client_request_timeout(limits.header_timeout)
+            .h1_allow_half_closed(!drop_on_hangup)
             .client_disconnect_timeout(Duration::from_secs(5))
             .keep_alive(limits.keep_alive)
             .shutdown_timeout(limits.shutdown.as_secs())

@@ -35,7 +35,7 @@ pub mod probe;
 pub mod prompt;
 pub mod video;
 
-pub use checked::{Fault, FaultCounts, fault_counts};
+pub use checked::{Fault, FaultCounts, check_time, fault_counts};
 pub use device::{DeviceChoice, DeviceKind, Runtime};
 pub use error::Error;
 pub use image_predictor::{CleanUp, ImageEmbedding, ImagePredictor, PredictedMask, Prediction};

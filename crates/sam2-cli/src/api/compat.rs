@@ -4,7 +4,7 @@
 use super::error::ApiError;
 use super::open::{blocking, from_media};
 use super::prompt::Prompt;
-use super::propagation::State;
+use super::propagation::{Propagation, State};
 use super::session::{KnownMask, VideoSession};
 use super::{Api, at, track};
 use base64::Engine as _;
@@ -139,7 +139,9 @@ async fn propagate(api: Data<Api>, form: Json<Propagate>) -> Answer {
         reverse: form.reverse,
     };
     let propagation = track::propagate(&api, &session, vec![pass])?;
+    let waited_for = CancelOnDrop(&propagation);
     let progress = propagation.over().await;
+    drop(waited_for); // what is over cannot be cancelled
     if progress.state == State::Cancelled {
         return Err(ApiError::Conflict(
             "the propagation was cancelled".to_owned(),
@@ -160,6 +162,19 @@ async fn propagate(api: Data<Api>, form: Json<Propagate>) -> Answer {
         .content_type("application/json")
         .streaming(tracked(session, frames));
     Ok(body)
+}
+
+/// The server drops a request whose client hung up: then nobody waits for the rest of the clip. What was
+/// tracked stays in the session.
+struct CancelOnDrop<'a>(&'a Propagation);
+
+impl Drop for CancelOnDrop<'_> {
+    fn drop(&mut self) {
+        if !self.0.progress().state.is_over() {
+            tracing::info!("a client hung up: its propagation ends");
+            self.0.cancel();
+        }
+    }
 }
 
 /// `{"session_id", "num_frames", "masks": {frame: {object: PNG}}}`, a frame at a time: all pictures of a

@@ -19,9 +19,11 @@ pub struct BenchArgs {
     /// Runs after one warm-up; the median is reported
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub runs: u32,
-    /// Time tracking 1, 4 and 16 objects through a clip instead
-    #[arg(long)]
-    pub video: bool,
+    /// Tell the mask check's part of a click, too
+    #[arg(long, conflicts_with = "video")]
+    pub checks: bool,
+    #[command(flatten)]
+    pub video: video::VideoArgs,
     /// One JSON object on stdout
     #[arg(long)]
     pub json: bool,
@@ -39,6 +41,9 @@ struct Report {
     encode_ms: f64,
     /// One click, three masks, read back and cut at the picture's size.
     decode_ms: f64,
+    /// With --checks: of that, what the mask check took on the host, as a mean; a GPU's own part is not in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    check_ms: Option<f64>,
     /// The most memory that was resident at once (VmHWM); `None` where the system does not say.
     peak_rss_mb: Option<u64>,
 }
@@ -53,8 +58,8 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
     let start = Instant::now();
     let model = session.load(args.model.as_deref())?;
     let load_ms = ms(start);
-    if args.video {
-        return video::run(&model, args.json, session);
+    if args.video.video {
+        return video::run(&model, &args.video, args.json, session);
     }
     let predictor = ImagePredictor::new(Arc::clone(&model));
     let picture = picture()?;
@@ -70,16 +75,19 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
 
     let ImageSize { width, height } = embedding.image_size();
     let mut decodes = Vec::new();
+    let mut checked = sam2::check_time();
     for run in 0..=args.runs {
         // Another place each time, so that nothing can be kept from the run before.
         let across = (run as f32 + 1.0) / (args.runs as f32 + 2.0);
         let click = Prompt::click(width as f32 * across, height as f32 * 0.5);
         let start = Instant::now();
         block_on(predictor.predict(&embedding, &click, CleanUp::default()))?;
-        if run > 0 {
-            decodes.push(ms(start));
+        match run {
+            0 => checked = sam2::check_time(),
+            _ => decodes.push(ms(start)),
         }
     }
+    let checks = sam2::check_time() - checked;
     if predictor.encodes() != encoded {
         return Err(CliError::Verify(
             "a click ran the image encoder again".to_owned(),
@@ -93,6 +101,9 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
         load_ms: round(load_ms),
         encode_ms: round(median(encodes)),
         decode_ms: round(median(decodes)),
+        check_ms: args
+            .checks
+            .then(|| round(checks.as_secs_f64() * 1e3 / f64::from(args.runs))),
         peak_rss_mb: peak_rss_mb(),
     };
     if args.json {
@@ -103,6 +114,10 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
     let memory = report
         .peak_rss_mb
         .map_or_else(|| "unknown".to_owned(), |mb| format!("{mb} MB"));
+    let checked = report.check_ms.map_or_else(String::new, |check| {
+        let share = 100.0 * check / report.decode_ms;
+        format!(", of which {check:.2} ms ({share:.1} %) for the mask check")
+    });
     for (what, value) in [
         ("model", report.model.clone()),
         (
@@ -117,7 +132,7 @@ pub fn run(args: &BenchArgs, session: &Session) -> Result<(), CliError> {
                 report.encode_ms
             ),
         ),
-        ("click", format!("{:.1} ms", report.decode_ms)),
+        ("click", format!("{:.1} ms{checked}", report.decode_ms)),
         ("peak memory", memory),
     ] {
         output::line(&format!("{what:12}{value}"))?;

@@ -6,12 +6,14 @@
 //! fingerprint before and after is compared. What went into the computation is checked with it
 //! ([`seal`]).
 
+mod cost;
 mod fault;
 mod guard;
 mod ladder;
 mod seal;
 mod weights;
 
+pub use cost::check_time;
 pub use fault::{Fault, FaultCounts, fault_counts};
 pub(crate) use guard::guarded;
 pub(crate) use ladder::Ladder;
@@ -22,6 +24,7 @@ use crate::device::{DeviceKind, Runtime};
 #[cfg(feature = "fault-injection")]
 use crate::inject;
 use burn::tensor::{Device, Tensor, Transaction};
+use cost::counted;
 use fault::{Cure, count_refused, settle};
 use sam2_image::{
     CHECKSUM_BLOCK, Fingerprint, IOU_RANGE, LOGIT_RANGE, MaskFault, SCORE_RANGE, inspect,
@@ -106,7 +109,7 @@ pub async fn read(
 /// As [`read_answer`].
 pub(crate) async fn verify(runtime: &Runtime, input: &Input) -> Result<(), Error> {
     twice(|| async {
-        input.verify_on_host(runtime)?;
+        counted(|| input.verify_on_host(runtime))?;
         let Some(numbers) = input.to_read(runtime) else {
             return Ok(());
         };
@@ -142,7 +145,7 @@ async fn read_answer_once(
     inputs: &[Input],
 ) -> Result<Answer, Error> {
     for input in inputs {
-        input.verify_on_host(runtime)?;
+        counted(|| input.verify_on_host(runtime))?;
     }
     let [b, m, h, w] = output.masks.dims();
     let logits = b * m * h * w;
@@ -156,8 +159,9 @@ async fn read_answer_once(
         parts.push(extra.reshape([extras]));
     }
     parts.extend(inputs.iter().filter_map(|input| input.to_read(runtime)));
-    let values = read_once(runtime, LOGITS, Tensor::cat(parts, 0)).await?;
-    let (masks, rest) = values.split_at(logits);
+    let mut masks = read_once(runtime, LOGITS, Tensor::cat(parts, 0)).await?;
+    // The logits stay where they arrived: a copy of a megabyte costs as much as all the checks.
+    let rest = masks.split_off(logits);
     let (iou, rest) = rest.split_at(b * m);
     let (object_score, rest) = rest.split_at(b);
     let (extra, mut numbers) = rest.split_at(extras);
@@ -172,16 +176,19 @@ async fn read_answer_once(
             ..Fault::new(what, runtime.kind.name(), fault)
         }
     };
-    for (i, mask) in masks.chunks_exact((h * w).max(1)).enumerate() {
-        inspect(mask, h * w, &LOGIT_RANGE).map_err(fault(LOGITS, Some(i / m.max(1))))?;
-    }
-    // Without the sigmoid the IoU is a plain score.
-    let iou_range = if iou_sigmoid { IOU_RANGE } else { SCORE_RANGE };
-    inspect_scores(iou, b * m, &iou_range).map_err(fault("the predicted IoU", None))?;
-    inspect_scores(object_score, b, &SCORE_RANGE).map_err(fault("the object score", None))?;
-    inspect_scores(extra, extras, &SCORE_RANGE).map_err(fault("the object pointers", None))?;
+    counted(|| -> Result<(), Error> {
+        for (i, mask) in masks.chunks_exact((h * w).max(1)).enumerate() {
+            inspect(mask, h * w, &LOGIT_RANGE).map_err(fault(LOGITS, Some(i / m.max(1))))?;
+        }
+        // Without the sigmoid the IoU is a plain score.
+        let iou_range = if iou_sigmoid { IOU_RANGE } else { SCORE_RANGE };
+        inspect_scores(iou, b * m, &iou_range).map_err(fault("the predicted IoU", None))?;
+        inspect_scores(object_score, b, &SCORE_RANGE).map_err(fault("the object score", None))?;
+        inspect_scores(extra, extras, &SCORE_RANGE).map_err(fault("the object pointers", None))?;
+        Ok(())
+    })?;
     Ok(Answer {
-        masks: masks.to_vec(),
+        masks,
         size: (h, w),
         iou: iou.to_vec(),
         object_score: object_score.to_vec(),
@@ -202,7 +209,8 @@ async fn read_once(
     let fault = |fault| Fault::new(what, runtime.kind.name(), fault);
     let (got, sums) = match runtime.kind {
         DeviceKind::Cpu => {
-            let print = CpuTensor::new(values.clone()).map(|t| Fingerprint::of(&t.data()));
+            let print =
+                counted(|| CpuTensor::new(values.clone()).map(|t| Fingerprint::of(&t.data())));
             (take(values).await?, Sums::Host(print))
         }
         DeviceKind::Gpu => {
@@ -240,9 +248,13 @@ async fn read_once(
         .into());
     }
     match sums {
-        Sums::Host(Some(print)) => print.verify(&Fingerprint::of(&got)).map_err(fault)?,
+        Sums::Host(Some(print)) => {
+            counted(|| print.verify(&Fingerprint::of(&got))).map_err(fault)?;
+        }
         Sums::Host(None) => {}
-        Sums::Device(sums) => check_sums(&got, &sums, request, &runtime.device).map_err(fault)?,
+        Sums::Device(sums) => {
+            counted(|| check_sums(&got, &sums, request, &runtime.device)).map_err(fault)?;
+        }
     }
     Ok(got)
 }

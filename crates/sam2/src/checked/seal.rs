@@ -11,6 +11,7 @@
 //! `2 (4 + sqrt(n) / 16) 2^-24` of it, as for the checksums of an answer and for the same reason, twice
 //! because both sides are rounded. On the CPU it is an exact fingerprint.
 
+use super::cost::counted;
 use super::fault::Fault;
 use super::weights::weights;
 use crate::device::{DeviceKind, Runtime};
@@ -64,7 +65,9 @@ impl Seal {
     /// Takes the seal. Nothing is read from a GPU here.
     pub fn take(runtime: &Runtime, held: &Held) -> Self {
         match runtime.kind {
-            DeviceKind::Cpu => Self::Host(held.tensors.iter().map(fingerprint).collect()),
+            DeviceKind::Cpu => {
+                counted(|| Self::Host(held.tensors.iter().map(fingerprint).collect()))
+            }
             DeviceKind::Gpu => Self::Device(numbers(runtime, &held.tensors)),
         }
     }
