@@ -26,9 +26,11 @@ import pictures
 
 HERE = pathlib.Path(__file__).resolve().parent
 MICRO = HERE.parent / "fixtures" / "micro" / "micro.yaml"
-CONFIGS = ("micro", "t", "s", "b+", "l", "2.0t", "2.0s", "2.0b+", "2.0l")
+NANO = HERE.parents[1] / "models" / "nano" / "sam2-nano.yaml"
+TRAINED = HERE.parents[1] / "models" / "sam2-nano.safetensors"  # the one set of trained weights; it stands under seed 0
+CONFIGS = ("micro", "nano", "t", "s", "b+", "l", "2.0t", "2.0s", "2.0b+", "2.0l")
 INPUTS = 1  # raise it when pictures, prompts or seeded weights change: older references are then left alone
-SEEDS, MICRO_SEEDS = (1, 2, 3), (1, 2, 3, 4, 41)  # micro's 4 varies most between frames and objects
+SEEDS, OTHER_SEEDS = (1, 2, 3), {"micro": (1, 2, 3, 4, 41), "nano": (0,)}  # micro's 4 varies most between frames and objects
 PRESENCE = {41: -0.5}  # bias of the object score where it is not 2: objects vanish and return
 VIDEO_SIZE = (427, 241)
 VIDEO_CASES = ("both-ways", "forward", "drift")
@@ -62,9 +64,9 @@ def cases(config, seed, kinds):
             out.append(Case(name, pictures.prompts(*size), picture=size))
     if "video" in kinds:
         out.append(Case("both-ways", pictures.tracks(*VIDEO_SIZE, first=4), frames=10, both_ways=True))
-        if seed == 1 or config == "micro":
+        if seed == 1 or config in OTHER_SEEDS:
             out.append(Case("forward", pictures.tracks(*VIDEO_SIZE), frames=10))
-        if config == "micro" or (config == "t" and seed == 1):  # one object: drift, not objects, is the question
+        if config in OTHER_SEEDS or (config == "t" and seed == 1):  # one object: drift, not objects, is the question
             out.append(Case("drift", pictures.tracks(*VIDEO_SIZE)[:1], frames=50))
     return out
 
@@ -105,13 +107,15 @@ class Sweep:
         return self.work / f"references{INPUTS}" / f"{config}_seed{seed}_{case.name}.npz"
 
     def checkpoint_of(self, config, seed):
+        if config == "nano":
+            return TRAINED
         return self.work / "checkpoints" / f"{config}_seed{seed}{'.pt' if seed % 2 else '.safetensors'}"
 
     def floor_of(self, config, seed, case):
         return self.reference_of(config, seed, case).with_suffix(".floor.json")
 
     def has_floor(self, config, case):
-        return not case.video or config == "micro"  # a second video pass of a full model takes too long
+        return not case.video or config in OTHER_SEEDS  # a second video pass of a full model takes too long
 
     def make_references(self, config, seed, wanted):
         """Runs the official code for each case in `wanted`, and writes the checkpoint when it is not there."""
@@ -121,12 +125,13 @@ class Sweep:
         need_checkpoint = self.binary and not checkpoint.exists()
         missing = [c for c in wanted if not self.reference_of(config, seed, c).exists()
                    or (self.has_floor(config, c) and not self.floor_of(config, seed, c).exists())]
-        name = str(MICRO) if config == "micro" else config
+        name = {"micro": str(MICRO), "nano": str(NANO)}.get(config, config)
+        weights = TRAINED if config == "nano" else None
         for video in (False, True):
             todo = [c for c in missing if c.video == video]
             if not todo and not (need_checkpoint and not video):
                 continue
-            model = reference.build(name, seed, video=video, presence=PRESENCE.get(seed, 2.0))
+            model = reference.build(name, seed, video=video, weights=weights, presence=PRESENCE.get(seed, 2.0))
             if need_checkpoint and not video:
                 checkpoint.parent.mkdir(exist_ok=True)
                 partial = checkpoint.with_name("partial-" + checkpoint.name)
@@ -206,7 +211,7 @@ class Sweep:
     def run(self):
         failed = 0
         for config in self.a.configs:
-            for seed in self.a.seeds or (MICRO_SEEDS if config == "micro" else SEEDS):
+            for seed in self.a.seeds or OTHER_SEEDS.get(config, SEEDS):
                 wanted = [c for c in cases(config, seed, self.a.kinds) if not self.a.cases or c.name in self.a.cases]
                 todo = [c for c in wanted if not self.is_done(config, seed, c)] if self.binary else wanted
                 if todo:
@@ -216,7 +221,7 @@ class Sweep:
                         self.hold(config, seed, case)
                         write_table(self.results, self.binary, self.a)
                     failed += sum(bool(self.results[key_of(config, seed, c.name, self.a.device)]["bad"]) for c in wanted)
-                    if not self.a.keep:
+                    if not self.a.keep and config != "nano":
                         self.checkpoint_of(config, seed).unlink(missing_ok=True)
         if self.binary:
             write_table(self.results, self.binary, self.a)
@@ -269,7 +274,7 @@ def write_table(results, binary, args):
     lines = [
         "# Parity with the official code",
         "",
-        "Written by `cargo xtask parity` (tests/parity/sweep.py). Seeded weights of every configuration, the official PyTorch code",
+        "Written by `cargo xtask parity` (tests/parity/sweep.py). Seeded weights of every configuration and the trained sam2-nano, the official PyTorch code",
         "(sam2 1.1.0) on one side, the `sam2` binary on the other, the worst figure over all prompts, frames and objects of a case.",
         "",
         f"Bounds: embedding relative L2 {image[compare.EMBEDDING]:g}, logits {image[compare.LOGITS]:g} of the largest (video {video[compare.LOGITS]:g}),"
@@ -290,7 +295,7 @@ def write_table(results, binary, args):
         if e["bad"] and e.get("floor") and not within(e["floor"], video if e["case"] in VIDEO_CASES else image):
             verdict += "; nor is the official code held against itself"
         verdict += "" if e["binary"] == binary else " (an earlier build)"
-        lines.append(f"| {e['config']} | {e['seed']} | {e['case']} | {e['device']} | " + " | ".join(figure(e, k) for k in KINDS)
+        lines.append(f"| {e['config']} | {e['seed'] or 'trained'} | {e['case']} | {e['device']} | " + " | ".join(figure(e, k) for k in KINDS)
                      + f" | {floor(e, compare.LOGITS)} | {floor(e, compare.MASK)} | {e['seconds']:.0f} | {verdict} |")
     drift = [e for e in rows if e.get("frames")]
     if drift:
@@ -298,7 +303,7 @@ def write_table(results, binary, args):
         lines += ["", "Drift: worst logits figure at a frame, as a share of the largest logit there.", "",
                   "| configuration | seed | device | " + " | ".join(f"frame {f}" for f in frames) + " |", "|---|---|---|" + "---|" * len(frames)]
         for e in drift:
-            lines.append(f"| {e['config']} | {e['seed']} | {e['device']} | " + " | ".join(f"{e['frames'][f]:.1e}" if f < len(e["frames"]) else "" for f in frames) + " |")
+            lines.append(f"| {e['config']} | {e['seed'] or 'trained'} | {e['device']} | " + " | ".join(f"{e['frames'][f]:.1e}" if f < len(e["frames"]) else "" for f in frames) + " |")
     args.table.write_text("\n".join(lines) + "\n")
 
 
@@ -317,7 +322,7 @@ def main():
     ap.add_argument("--sam2", type=pathlib.Path, help="the release binary")
     ap.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints, references and results")
     ap.add_argument("--configs", type=lambda s: s.split(","), default=list(CONFIGS))
-    ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], help="default: 1,2,3, and 4,41 for micro")
+    ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], help="default: 1,2,3; micro also 4,41; nano 0, its trained weights")
     ap.add_argument("--kinds", type=lambda s: s.split(","), default=["image", "video"])
     ap.add_argument("--cases", type=lambda s: s.split(","), help="only these, by name: wide, both-ways, ... (default: all)")
     ap.add_argument("--device", default="cpu")
