@@ -4,21 +4,25 @@ const UNITS = ['B', 'kB', 'MB', 'GB'];
 
 /** @param {number} bytes */
 export function bytesInWords(bytes) {
-  const power = Math.min(UNITS.length - 1, bytes < 1000 ? 0 : Math.floor(Math.log10(bytes) / 3));
-  const value = bytes / 1000 ** power;
-  return `${value >= 100 || power === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[power]}`;
+  let [value, unit] = [bytes, 0];
+  // By what is written, not by what is: 999.6 kB are 1.0 MB.
+  while (Math.round(value) >= 1000 && unit < UNITS.length - 1) {
+    value /= 1000;
+    unit += 1;
+  }
+  return `${value >= 99.95 || unit === 0 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
 /** @param {number} count */
 export function countInWords(count) {
-  if (count >= 1e6) return `${(count / 1e6).toFixed(1)} M`;
+  if (count >= 999_500) return `${(count / 1e6).toFixed(1)} M`;
   return count >= 1e4 ? `${Math.round(count / 1e3)} k` : String(count);
 }
 
 /** @param {number} ms */
 export function durationInWords(ms) {
-  if (ms >= 10_000) return `${Math.round(ms / 1000)} s`;
-  if (ms >= 1000) return `${(ms / 1000).toFixed(1)} s`;
+  if (ms >= 9_950) return `${Math.round(ms / 1000)} s`;
+  if (ms >= 999.5) return `${(ms / 1000).toFixed(1)} s`;
   return `${Math.round(ms)} ms`;
 }
 
@@ -48,5 +52,6 @@ export function progressInWords({ stage, done, total }) {
 
 /** The engine writes for a terminal: no capital, no full stop. @param {string} text */
 export function sentence(text) {
+  if (text === '') return '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }

@@ -15,6 +15,26 @@ export class WorkerDied extends Sam2Error {
   }
 }
 
+/** What each request carries that a message may not take, its code, and what to do. */
+const HANDED_OVER = /** @type {const} */ ({
+  picture: ['bad_image', 'It was closed or moved elsewhere; give a fresh one.'],
+  model: ['bad_model', 'Give a File or Blob of this page, its bytes, or an address.'],
+  video: ['unsupported_video', 'Give a File or Blob of this page, pictures, or { frames, width, height, read }.'],
+  request: ['bad_setting', 'Give plain values: numbers, strings, arrays.'],
+});
+
+/**
+ * The browser would not clone what a request carries: a closed bitmap, a detached buffer, an object with
+ * methods.
+ * @param {keyof RequestTable} type
+ * @param {unknown} error
+ */
+function notHandedOver(type, error) {
+  const what = type === 'load' ? 'model' : type === 'openVideo' ? 'video' : ['setImage', 'decode', 'pushFrame'].includes(type) ? 'picture' : 'request';
+  const [code, hint] = HANDED_OVER[what];
+  return new Sam2Error(code, `The ${what} cannot be handed to the engine: ${error instanceof Error ? error.message : error}.`, hint);
+}
+
 /**
  * @typedef {object} RequestOptions
  * @property {AbortSignal} [signal]
@@ -107,9 +127,7 @@ export class Connection {
       try {
         this.#port.post(/** @type {any} */ ({ kind: 'request', id, type, body }), transfer);
       } catch (error) {
-        // A picture that cannot be cloned: a closed bitmap, a detached buffer.
-        waiting.reject(new Sam2Error('bad_image', `The picture cannot be handed to the engine: ${error instanceof Error ? error.message : error}.`,
-          'It was closed or moved elsewhere; give a fresh one.'));
+        waiting.reject(notHandedOver(type, error));
       }
     });
   }

@@ -57,21 +57,27 @@ async function fetchKnown(model, store, options) {
     // With a known size a full file that is wrong is damaged; without one it may be a beginning.
     if (model.bytes !== undefined) await store?.remove(model.sha256);
   }
-  const part = (await store?.part(model.sha256)) ?? null;
-  let bytes;
-  try {
-    bytes = await download(model, { ...options, part });
-  } finally {
-    part?.close();
+  for (;;) {
+    const part = (await store?.part(model.sha256)) ?? null;
+    // Of whatever was there before, only the sum of the whole can say whether it is right.
+    const kept = part?.size() ?? 0;
+    let bytes;
+    try {
+      bytes = await download(model, { ...options, part });
+    } finally {
+      part?.close();
+    }
+    options.onProgress({ stage: 'verify', done: 0, total: bytes.length });
+    try {
+      await check(model.name, bytes, model.sha256);
+      return bytes;
+    } catch (error) {
+      const removed = await store?.remove(model.sha256);
+      if (kept === 0) throw error;
+      options.log('info', 'What was kept of the model was damaged: all of it is fetched again.');
+      if (removed !== true) store = null; // never a second time
+    }
   }
-  options.onProgress({ stage: 'verify', done: 0, total: bytes.length });
-  try {
-    await check(model.name, bytes, model.sha256);
-  } catch (error) {
-    await store?.remove(model.sha256);
-    throw error;
-  }
-  return bytes;
 }
 
 /**

@@ -48,16 +48,16 @@ export class ModelStore {
     }
   }
 
-  /** @param {string} name @returns {Promise<void>} */
+  /** @param {string} name @returns {Promise<boolean>} whether it is gone */
   async remove(name) {
-    await this.#folder.removeEntry(name).catch(() => undefined);
+    return this.#folder.removeEntry(name).then(() => true, () => false);
   }
 
   /**
    * A file to which a download is appended. Full or refused storage only stops the keeping: the
    * download goes on in memory.
    * @param {string} name
-   * @returns {Promise<(PartFile & { close: () => void }) | null>}
+   * @returns {Promise<(PartFile & { size: () => number, close: () => void }) | null>}
    */
   async part(name) {
     /** @type {FileSystemSyncAccessHandle} */
@@ -78,6 +78,7 @@ export class ModelStore {
       } catch { /* the file is removed or checked on the next read */ }
     };
     return {
+      size: () => size,
       read: () => {
         const bytes = new Uint8Array(size);
         const got = handle.read(bytes, { at: 0 });

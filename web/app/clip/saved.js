@@ -41,6 +41,7 @@ export function parseSaved(text, { width, height, length }) {
       throw wrong('is not JSON');
     }
     if (json?.schema !== 1 || !Array.isArray(json.objects)) throw wrong('is not of a tracked clip');
+    if (json.objects.some((/** @type {unknown} */ each) => typeof each !== 'object' || each === null)) throw wrong('has an object without a number');
     if (json.frame === undefined) {
       for (const { object, prompted: on } of json.objects) if (Array.isArray(on)) prompted.set(object, new Set(on));
       continue;

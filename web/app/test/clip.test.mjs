@@ -27,6 +27,30 @@ test('lanes say what was said, found and not found; undo takes back', () => {
   assert.deepEqual([tracks.keyFrames(), tracks.undo()], [[], null]);
 });
 
+test('a correction changes one frame; another model asks all of them again', () => {
+  const tracks = new Tracks();
+  tracks.addClick(0, { x: 1, y: 1, label: 1 });
+  tracks.addClick(0, { x: 2, y: 1, label: 0 });
+  tracks.addClick(7, { x: 3, y: 3, label: 1 });
+  tracks.put({ frame: 0, objects: [found(1)], ms: 1 });
+  tracks.put({ frame: 1, objects: [found(1), found(2)], ms: 1 }, new Set([2]));
+  assert.deepEqual([tracks.keyFrames(), tracks.frames(), tracks.found(1, 1)], [[0, 7], [0, 1], null], 'of an answer only the objects that were asked for');
+  tracks.changed.clear();
+  assert.equal(tracks.undo().frame, 7);
+  assert.deepEqual([[...tracks.changed], tracks.keyFrames()], [[7], [0]]);
+  tracks.undo();
+  assert.deepEqual(tracks.prompt(0, 1).clicks, [{ x: 1, y: 1, label: 1 }], 'the first click is there still');
+  tracks.forgetAnswers();
+  assert.deepEqual([tracks.frames(), [...tracks.changed], tracks.lane(1, 0)], [[], [0], 'prompted']);
+  tracks.addMask(4, 1, { size: [2, 2], counts: '0P1' });
+  tracks.addClick(4, { x: 0, y: 0, label: 1 });
+  assert.deepEqual([tracks.prompt(4, 1).mask, tracks.prompt(4, 1).clicks.length], [null, 1], 'a click takes the place of a mask that was read');
+  tracks.drop(0);
+  assert.deepEqual(tracks.keyFrames(), [4], 'a live video forgets its old frames');
+  tracks.reset();
+  assert.deepEqual([tracks.objects, tracks.active, tracks.canUndo, tracks.add().id], [[], 0, false, 1]);
+});
+
 test('objects have their own colours and keep their numbers', () => {
   const tracks = new Tracks();
   for (let i = 0; i < 3; i += 1) tracks.add();
@@ -50,7 +74,13 @@ test('what was saved is read back, and what does not fit is refused by its line'
     // As the command line writes it: no first line, so the first sight of an object stands for its prompt.
     const lines = text.trim().split('\n').slice(1);
     assert.deepEqual([...parseSaved(lines.join('\n'), clip).prompted], [[1, new Set([1])]]);
-    for (const [broken, reason] of [['', /no masks/], ['{', /Line 1 .* JSON/], [`${lines[0]}\n{"schema":2}`, /Line 2 .* not of a tracked clip/]]) {
+    const line = (more) => JSON.stringify({ ...JSON.parse(lines[0]), ...more });
+    for (const [broken, reason] of [
+      ['', /no masks/], ['{', /Line 1 .* JSON/], [`${lines[0]}\n{"schema":2}`, /Line 2 .* not of a tracked clip/], ['null', /not of a tracked clip/],
+      [line({ objects: [null] }), /object without a number/], [line({ objects: [{ object: 1.5 }] }), /object without a number/], ['{"schema":1,"objects":[null]}', /without a number/],
+      [line({ frame: -1 }), /frame -1/], [line({ frame: '1' }), /frame 1, and/], [line({ objects: [{ object: 1 }] }), /undefined pixels/],
+      [line({ objects: [{ object: 1, segmentation: { size: [2, 2], counts: [1, 3] } }] }), /not run-length coded/],
+    ]) {
       assert.throws(() => parseSaved(broken, clip), { code: 'bad_prompt', message: reason });
     }
     assert.throws(() => parseSaved(text, { ...clip, width: 3 }), { message: /2 × 2 pixels, and this clip 3 × 2/ });
@@ -106,7 +136,14 @@ test('files are pictures, clips, saved masks or models', () => {
   assert.equal(sortFiles([file('a.mp4')]).clip.name, 'a.mp4');
   assert.equal(sortFiles([file('recording', 'video/webm')]).clip.name, 'recording');
   assert.equal(sortFiles([file('a.gif', 'image/gif')]).clip.name, 'a.gif');
-  assert.deepEqual(sortFiles([file('f10.png'), file('f9.png'), file('f1.png')]).clip.map(({ name }) => name), ['f1.png', 'f9.png', 'f10.png']);
+  const order = (...names) => sortFiles(names.map((name) => file(name, 'image/png'))).clip.map(({ name }) => name);
+  assert.deepEqual(order('f10.png', 'f9.png', 'f1.png'), ['f1.png', 'f9.png', 'f10.png'], 'by number, not by letter');
+  assert.deepEqual(order('b_0002.png', 'a_0010.png', 'b_0001.png', 'a_0009.png'), ['a_0009.png', 'a_0010.png', 'b_0001.png', 'b_0002.png']);
+  assert.deepEqual(order('shot 2 (11).png', 'shot 2 (2).png', 'shot 10 (1).png'), ['shot 2 (2).png', 'shot 2 (11).png', 'shot 10 (1).png']);
+  const beside = sortFiles([file('f2.png', 'image/png'), file('f1.png', 'image/png'), file('a.webm')]);
+  assert.deepEqual([beside.clip.name, beside.picture.name], ['a.webm', 'f2.png'], 'beside a video pictures are no frames');
+  const upper = sortFiles([file('A.MP4'), file('NANO.SAFETENSORS'), file('micro.YAML'), file('masks.jsonl')]);
+  assert.deepEqual([upper.clip.name, upper.model.name, upper.config.name, upper.saved.name], ['A.MP4', 'NANO.SAFETENSORS', 'micro.YAML', 'masks.jsonl']);
   const one = sortFiles([file('a.png', 'image/png'), file('m.pt'), file('masks.json')]);
   assert.deepEqual([one.picture.name, one.model.name, one.saved.name, one.clip], ['a.png', 'm.pt', 'masks.json', null]);
 });

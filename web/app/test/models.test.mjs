@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseModel, isElsewhere, parseDevice, parseManifest } from '../models.js';
 import { sortFiles } from '../files.js';
-import { bytesInWords, progressInWords } from '../words.js';
+import { bytesInWords, countInWords, durationInWords, progressInWords, sentence } from '../words.js';
 
 const BASE = 'http://host/some/path/models/manifest.json';
 const PAGE = 'http://host/some/path/index.html';
@@ -74,5 +74,9 @@ test('words', () => {
   assert.deepEqual([0, 999, 1000, 156_000_000, 3.2e9].map(bytesInWords), ['0 B', '999 B', '1.0 kB', '156 MB', '3.2 GB']);
   assert.equal(progressInWords({ stage: 'download', done: 5e6, total: 1e7 }), 'Fetching the model, 5.0 MB of 10.0 MB');
   assert.equal(progressInWords({ stage: 'encoding', done: 0, total: 1 }), 'Looking at the picture…');
+  assert.deepEqual([999_600, 999_999_999, 5e13].map(bytesInWords), ['1.0 MB', '1.0 GB', '50000 GB'], 'rounded up into the next unit');
+  assert.deepEqual([7, 9_999, 12_400, 999_700, 3_400_000].map(countInWords), ['7', '9999', '12 k', '1.0 M', '3.4 M']);
+  assert.deepEqual([0.4, 999.4, 999.7, 1500, 9_960, 61_000].map(durationInWords), ['0 ms', '999 ms', '1.0 s', '1.5 s', '10 s', '61 s']);
+  assert.deepEqual(['no room', 'Done.', 'Really?', ''].map(sentence), ['No room.', 'Done.', 'Really?', '']);
   assert.equal(progressInWords({ stage: 'something new', done: 1, total: 4 }), 'Something new, 25 %');
 });
