@@ -200,6 +200,24 @@ test('a damaged file is refused by its sum', async () => {
   assert.equal(ports.opened[0].alive, false, 'a failed load leaves no worker');
 });
 
+test('what a message cannot take is called what it is', async () => {
+  const ports = fakePorts();
+  const sam = await load(ports);
+  const methods = { toString: () => 'not to be cloned' };
+  await assert.rejects(soon(sam.loadModel({ file: goodModel(), configYaml: methods })), { code: 'bad_model', message: /^The model cannot be handed/, hint: /File or Blob/ });
+  const detached = picture();
+  structuredClone(detached.data.buffer, { transfer: [detached.data.buffer] });
+  await assert.rejects(soon(sam.setImage(detached)), { code: 'bad_image' });
+  const image = await sam.setImage(picture());
+  await assert.rejects(soon(image.predict({ points: [[6, 3]], multimask: methods })), { code: 'bad_setting', message: /^The request cannot be handed/ });
+  await assert.rejects(soon(sam.openVideo({ live: true }).then((video) => video.pushFrame({ ...picture(), width: methods }))), { name: 'Sam2Error' });
+  const video = await sam.openVideo([picture()]);
+  await assert.rejects(soon(video.addPoints({ frame: 0, object: 1, points: [[1, 1]], keepOldPoints: methods })), { code: 'bad_setting' });
+  assert.equal((await soon(image.predict({ points: [[6, 3]] }))).masks.length, 3, 'and it goes on');
+  assert.equal(ports.opened.length, 1);
+  sam.dispose();
+});
+
 test('load, dispose, load; dispose rejects what is under way', async () => {
   const ports = fakePorts();
   const first = await load(ports);
