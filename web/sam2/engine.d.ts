@@ -23,6 +23,7 @@ export interface Prediction {
   free(): void;
 }
 
+/** A decoded picture in the module's memory; `rgba` is a copy. */
 export interface RgbaImage {
   width: number;
   height: number;
@@ -35,6 +36,8 @@ export interface Engine {
   device(): 'webgpu' | 'cpu';
   device_info(): string;
   load_model(bytes: Uint8Array, options: string, onProgress: (stage: string, done: number, total: number) => void): Promise<string>;
+  /** As set_image; the picture is used up. */
+  set_decoded(picture: RgbaImage, onProgress: (stage: string, done: number, total: number) => void): Promise<string>;
   set_image(rgba: Uint8Array, width: number, height: number, onProgress: (stage: string, done: number, total: number) => void): Promise<string>;
   predict(image: number, prompt: string): Promise<Prediction>;
   drop_image(image: number): void;
@@ -62,6 +65,10 @@ export interface EngineModule {
   default(input: { module_or_path: string | URL | Response | BufferSource | WebAssembly.Module }): Promise<unknown>;
   Engine: { create(device: 'auto' | 'cpu' | 'webgpu', onLog: (level: string, text: string) => void): Promise<Engine> };
   decode_image(bytes: Uint8Array): RgbaImage;
+  /** Bytes of the last allocation that could not be had since the last call; also after a trap. */
+  take_refused_bytes?(): number;
+  /** Bytes of the module's memory, which never shrinks. */
+  memory_bytes?(): number;
   /** JSON: area, bbox, svg, polygons. */
   trace_rle(height: number, width: number, counts: string): string;
 }

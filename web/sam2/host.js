@@ -4,7 +4,7 @@
  */
 import { Sam2Error, plainError } from './errors.js';
 import { modelBytes } from './model-bytes.js';
-import { pixelsFromPicture } from './picture.js';
+import { decodedFromPicture, pixelsFromPicture } from './picture.js';
 import { VideoHost } from './host-video.js';
 
 /** @typedef {import('./engine.d.ts').EngineModule} EngineModule */
@@ -79,10 +79,11 @@ export class EngineHost {
     try {
       await before;
       controller.signal.throwIfAborted();
+      this.#module?.take_refused_bytes?.(); // of an earlier request, which has told it
       const body = await this.#handle(message, { onProgress, signal: controller.signal, transfer });
       this.#platform.post({ kind: 'reply', id, body }, transfer);
     } catch (error) {
-      this.#platform.post({ kind: 'error', id, error: plainError(error, fallbackCode(message.type)) }, []);
+      this.#platform.post({ kind: 'error', id, error: this.#told(plainError(error, fallbackCode(message.type))) }, []);
     } finally {
       this.#running.delete(id);
       done();
@@ -108,6 +109,23 @@ export class EngineHost {
         return this.#videos.handle(message, { engine, module, decode: decoder(module), transfer: context.transfer });
       }
     }
+  }
+
+  /**
+   * Rust traps where memory cannot be had, and says no more than "unreachable": the size that was refused
+   * says what it was.
+   * @param {import('./errors.js').PlainError} error
+   * @returns {import('./errors.js').PlainError}
+   */
+  #told(error) {
+    const refused = error.fatal ? this.#module?.take_refused_bytes?.() ?? 0 : 0;
+    if (refused === 0) return error;
+    const mb = (/** @type {number} */ bytes) => Math.ceil(bytes / 2 ** 20);
+    return {
+      ...error, code: 'out_of_memory',
+      message: `The engine ran out of memory: it asked for ${mb(refused)} MB more, has ${mb(this.#module?.memory_bytes?.() ?? 0)} MB, and may have 4096 MB.`,
+      hint: 'Choose a smaller model or a smaller picture.',
+    };
   }
 
   #ready() {
@@ -166,10 +184,14 @@ export class EngineHost {
   async #setImage({ picture }, { onProgress, signal }) {
     const { engine, module } = this.#ready();
     onProgress('reading', 0, 1);
-    const { rgba, width, height } = await pixelsFromPicture(picture, decoder(module));
+    // What the engine decodes stays in its memory: a large picture would not fit beside copies of itself.
+    const source = await decodedFromPicture(picture, (bytes) => ({ decoded: module.decode_image(bytes) }));
+    if (signal.aborted && 'decoded' in source) source.decoded.free?.();
     signal.throwIfAborted();
-    const info = JSON.parse(await engine.set_image(rgba, width, height, onProgress));
-    return { id: info.id, width, height, encodeMs: info.encode_ms, device: this.#deviceInfo(engine) };
+    const info = JSON.parse(await ('decoded' in source
+      ? engine.set_decoded(source.decoded, onProgress)
+      : engine.set_image(source.rgba, source.width, source.height, onProgress)));
+    return { id: info.id, width: info.width, height: info.height, encodeMs: info.encode_ms, device: this.#deviceInfo(engine) };
   }
 
   /** @param {import('./protocol.js').RequestTable['decode']['body']} body @param {{ transfer: Transferable[] }} context */

@@ -9,11 +9,12 @@ import { Sam2Error, plainError } from './errors.js';
  * The engine's own decoder comes first: it is the command line's, so both see the same pixels, and
  * nothing that a browser does to canvases (colour management, noise against fingerprinting) gets
  * in. What it cannot read, the browser may (AVIF).
+ * @template T
  * @param {Picture} picture
- * @param {Decode} decode
- * @returns {Promise<Pixels>}
+ * @param {(bytes: Uint8Array) => T} decode
+ * @returns {Promise<T | Pixels>}
  */
-export async function pixelsFromPicture(picture, decode) {
+export async function decodedFromPicture(picture, decode) {
   if (picture.kind === 'rgba') {
     return { rgba: new Uint8Array(picture.rgba), width: picture.width, height: picture.height };
   }
@@ -35,6 +36,11 @@ export async function pixelsFromPicture(picture, decode) {
     }
     return pixelsFromBitmap(bitmap);
   }
+}
+
+/** The pixels themselves. @param {Picture} picture @param {Decode} decode @returns {Promise<Pixels>} */
+export function pixelsFromPicture(picture, decode) {
+  return decodedFromPicture(picture, decode);
 }
 
 /** @param {ImageBitmap} bitmap @returns {Pixels} */

@@ -182,6 +182,7 @@ export class Engine {
   }
   load_model(...call) { return this.borrowed(() => this.load(...call)); }
   set_image(...call) { return this.borrowed(() => this.encode(...call)); }
+  set_decoded({ rgba, width, height }, onProgress) { return this.set_image(rgba, width, height, onProgress); }
   predict(...call) { return this.borrowed(() => this.decode(...call)); }
   async load(bytes, options, onProgress) {
     JSON.parse(options);

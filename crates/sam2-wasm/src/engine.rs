@@ -2,9 +2,10 @@
 
 use crate::error::{coded, to_js};
 use crate::log;
+use crate::picture::DecodedImage;
 use crate::prediction::Prediction;
 use crate::video::Video;
-use sam2::image::RgbImage;
+use sam2::image::{ImageSize, RgbImage, preprocess};
 use sam2::{
     Checkpoint, CleanUp, DeviceChoice, DeviceKind, Error, ImageEmbedding, ImagePredictor,
     LowResMask, Model, ModelOptions, Prompt, Runtime, SharedModel,
@@ -111,7 +112,7 @@ impl Engine {
             "adapter": runtime.adapter,
             "threads": runtime.threads,
             "simd": sam2::device::simd_name(),
-            "memory_bytes": memory_bytes(),
+            "memory_bytes": Some(crate::memory_bytes()).filter(|bytes| *bytes > 0.0),
             "trust": self.predictor.as_ref().map(|p| p.model().trust()),
         })
         .to_string()
@@ -191,35 +192,22 @@ impl Engine {
         height: u32,
         on_progress: js_sys::Function,
     ) -> Result<String, JsValue> {
-        let start = Instant::now();
-        let step = |done: usize, total: usize| {
-            let (done, total) = (done as f64, total as f64);
-            // As in load_model.
-            let _ = on_progress.call3(
-                &JsValue::NULL,
-                &"encoding".into(),
-                &done.into(),
-                &total.into(),
-            );
-        };
-        step(0, 1);
         let image = RgbImage::from_rgba(width as usize, height as usize, &rgba);
-        let image = image.map_err(|e| to_js(&e.into()))?;
         drop(rgba);
-        let embedding = self
-            .predictor()?
-            .set_image_telling(&image, &step)
-            .await
-            .map_err(|e| to_js(&e))?;
-        let id = self.take_id();
-        self.images.insert(id, embedding);
-        Ok(serde_json::json!({
-            "id": id,
-            "encode_ms": start.elapsed().as_secs_f64() * 1e3,
-            "width": width,
-            "height": height,
-        })
-        .to_string())
+        let image = image.map_err(|e| to_js(&e.into()))?;
+        self.encode(image, &on_progress).await
+    }
+
+    /// As `set_image`, with a picture that this module has decoded; it is used up.
+    ///
+    /// # Errors
+    /// As `set_image`.
+    pub async fn set_decoded(
+        &mut self,
+        image: DecodedImage,
+        on_progress: js_sys::Function,
+    ) -> Result<String, JsValue> {
+        self.encode(image.into_rgb(), &on_progress).await
     }
 
     /// Masks for a prompt (JSON: points, labels, box, mask_id, multimask, fill_holes,
@@ -315,6 +303,43 @@ impl Engine {
 }
 
 impl Engine {
+    async fn encode(
+        &mut self,
+        image: RgbImage,
+        on_progress: &js_sys::Function,
+    ) -> Result<String, JsValue> {
+        let start = Instant::now();
+        let step = |done: usize, total: usize| {
+            let (done, total) = (done as f64, total as f64);
+            // As in load_model.
+            let _ = on_progress.call3(
+                &JsValue::NULL,
+                &"encoding".into(),
+                &done.into(),
+                &total.into(),
+            );
+        };
+        step(0, 1);
+        let predictor = self.predictor()?;
+        let (width, height) = (image.width(), image.height());
+        let input = preprocess(&image, predictor.model().config().image_size);
+        // A large picture is larger than all that the encoder takes: it goes first.
+        drop(image);
+        let embedding = predictor
+            .set_input_telling(input, ImageSize { width, height }, &step)
+            .await
+            .map_err(|e| to_js(&e))?;
+        let id = self.take_id();
+        self.images.insert(id, embedding);
+        Ok(serde_json::json!({
+            "id": id,
+            "encode_ms": start.elapsed().as_secs_f64() * 1e3,
+            "width": width,
+            "height": height,
+        })
+        .to_string())
+    }
+
     pub(crate) fn take_id(&mut self) -> u32 {
         let id = self.next_id;
         self.next_id += 1;
@@ -330,16 +355,6 @@ impl Engine {
     pub(crate) fn cleanup(&self) {
         self.current().cleanup();
     }
-}
-
-/// Bytes of this module's memory; `None` outside of wasm.
-fn memory_bytes() -> Option<u64> {
-    #[cfg(target_family = "wasm")]
-    {
-        Some(core::arch::wasm32::memory_size(0) as u64 * 65_536)
-    }
-    #[cfg(not(target_family = "wasm"))]
-    None
 }
 
 /// One encode and two decodes on a blank picture: shaders are compiled and memory is there before the

@@ -318,9 +318,9 @@ impl Engine {
         &mut self,
         id: u32,
         frame: usize,
-    ) -> Result<crate::RgbaImage, JsValue> {
+    ) -> Result<crate::DecodedImage, JsValue> {
         let image = self.video(id)?.predictor.picture(frame).await;
-        Ok(crate::RgbaImage::of(&image.map_err(|e| to_js(&e))?))
+        Ok(crate::DecodedImage::new(image.map_err(|e| to_js(&e))?))
     }
 
     /// Low-resolution logits as the last pass left them, row-major; `None` where there are none.

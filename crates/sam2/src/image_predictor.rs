@@ -169,7 +169,20 @@ impl ImagePredictor {
         input: Vec<f32>,
         image: ImageSize,
     ) -> Result<ImageEmbedding, Error> {
-        self.embed(input, image, &|_, _| {}).await
+        self.set_input_telling(input, image, &|_, _| {}).await
+    }
+
+    /// As [`ImagePredictor::set_input`]; `on_block` as in [`ImagePredictor::set_image_telling`].
+    ///
+    /// # Errors
+    /// As [`ImagePredictor::set_input`].
+    pub async fn set_input_telling(
+        &self,
+        input: Vec<f32>,
+        image: ImageSize,
+        on_block: &dyn Fn(usize, usize),
+    ) -> Result<ImageEmbedding, Error> {
+        self.embed(input, image, on_block).await
     }
 
     async fn embed(

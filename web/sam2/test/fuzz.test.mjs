@@ -8,7 +8,10 @@ import { isErrorCode } from '../errors.js';
 import { EngineHost } from '../host.js';
 
 const CASES = Number(process.env.SAM2_FUZZ_CASES ?? 3000);
-const TYPES = ['open', 'load', 'setImage', 'decode', 'predict', 'outline', 'dropImage', 'nonsense', '__proto__', 'toString', undefined, 7];
+const TYPES = [
+  'open', 'load', 'setImage', 'decode', 'predict', 'outline', 'dropImage', 'openVideo', 'videoPrompt', 'videoMask', 'videoRemove', 'videoClear', 'videoReset',
+  'startPass', 'nextFrame', 'pushFrame', 'videoPicture', 'videoLowRes', 'videoStats', 'closeVideo', 'trace', 'nonsense', '__proto__', 'toString', undefined, 7,
+];
 /** A case that takes longer is a hang. */
 const HANG_MS = 10_000;
 
@@ -41,7 +44,7 @@ function anything(d, depth = 0) {
 }
 const KEYS = [
   'assets', 'device', 'lock', 'model', 'cache', 'picture', 'image', 'prompt', 'points', 'labels', 'box', 'mask', 'multimask', 'prediction', 'index', 'format',
-  'rgba', 'width', 'height', 'bytes', 'url', 'configYaml', 'imageSize', '__proto__', 'constructor', 'kind',
+  'rgba', 'width', 'height', 'bytes', 'url', 'configYaml', 'imageSize', '__proto__', 'constructor', 'kind', 'source', 'video', 'frame', 'object', 'pass', 'size', 'counts', 'reader', 'frames', 'maxDimension', 'maxFrames',
 ];
 
 /** A message that is right. @param {ReturnType<typeof dice>} d @param {string} type */
@@ -54,9 +57,21 @@ function sound(d, type) {
     predict: { image: 1 + d.below(3), prompt: { points: [[1, 1]], labels: [1] } },
     outline: { prediction: 1 + d.below(3), index: 0, format: 'svg' },
     dropImage: { image: 1 + d.below(3) },
+    openVideo: { source: { kind: 'reader', reader: 1, frames: 3, width: 2, height: 2 }, maxDimension: 0, maxFrames: 0 },
+    videoPrompt: { video: 1, prompt: { frame: 0, object: 1, points: [[1, 1]], labels: [1], box: null, keep_old_points: false } },
+    videoMask: { video: 1, prompt: { frame: 0, object: 1, size: [2, 2], counts: '04' } },
+    videoRemove: { video: 1, object: 1 },
+    videoClear: { video: 1, frame: 0, object: 1 },
+    startPass: { video: 1, pass: { start: null, max_frames: null, reverse: false } },
+    pushFrame: { video: 1, picture: { kind: 'rgba', rgba: new Uint8ClampedArray(16), width: 2, height: 2 } },
+    videoPicture: { video: 1, frame: 0 },
+    videoLowRes: { video: 1, frame: 0, object: 1 },
+    trace: { size: [2, 2], counts: '04' },
   };
-  return bodies[type] ?? {};
+  return bodies[type] ?? { video: 1 };
 }
+
+const FRAME = '{"frame":0,"objects":[],"ms":1}';
 
 /** An engine that answers what the real one would, and throws what it would. */
 function module(d) {
@@ -69,13 +84,30 @@ function module(d) {
     decode_ms: () => 1, svg: (i) => { if (i !== 0) throw new Error('no mask'); return 'M0 0'; }, polygons: () => '[]', free: () => undefined,
   };
   let picture = 0;
+  /** @type {(index: number) => Promise<unknown>} */
+  let read = async () => { throw new Error('no video'); };
   const engine = {
     device: () => 'cpu', device_info: () => '{"adapter":"a"}', drop_image: () => undefined,
     load_model: async () => { failing(); return '{"name":"n","image_size":64}'; },
     set_image: async () => { failing(); picture += 1; return JSON.stringify({ id: picture, encode_ms: 1 }); },
+    set_decoded: async () => { failing(); picture += 1; return JSON.stringify({ id: picture, encode_ms: 1 }); },
     predict: async () => { failing(); return prediction; },
+    open_video: (_, give) => { failing(); read = give; return '{"id":1,"frames":3}'; },
+    open_animation: () => { failing(); return '{"id":1,"frames":3}'; },
+    open_live: () => { failing(); return '{"id":1,"frames":0}'; },
+    video_add: async () => { failing(); await read(d.below(3)); return FRAME; },
+    video_add_mask: async () => { failing(); return FRAME; },
+    video_remove_object: () => { failing(); return '[]'; },
+    video_clear: () => { failing(); return FRAME; },
+    video_reset: failing, close_video: failing,
+    video_start_pass: () => { failing(); return '{"total":3}'; },
+    video_next: async () => { failing(); await read(d.below(3)); return d.below(3) === 0 ? undefined : FRAME; },
+    video_push: async () => { failing(); return FRAME; },
+    video_picture: async () => { failing(); return { width: 1, height: 1, rgba: new Uint8Array(4) }; },
+    video_low_res: () => { failing(); return d.below(2) === 0 ? undefined : new Float32Array(4); },
+    video_stats: () => { failing(); return '{}'; },
   };
-  return { Engine: { create: async () => { failing(); return engine; } }, decode_image: () => { failing(); return { width: 1, height: 1, rgba: new Uint8Array(4) }; } };
+  return { trace_rle: () => { failing(); return '{}'; }, take_refused_bytes: () => (d.below(3) === 0 ? 5e9 : 0), memory_bytes: () => 4e9, Engine: { create: async () => { failing(); return engine; } }, decode_image: () => { failing(); return { width: 1, height: 1, rgba: new Uint8Array(4) }; } };
 }
 
 test(`${CASES} hostile messages are each answered once`, { timeout: CASES * 20 + 60_000 }, async (t) => {
@@ -94,6 +126,13 @@ test(`${CASES} hostile messages are each answered once`, { timeout: CASES * 20 +
           assert.ok(settle, `an answer that nobody waits for: ${JSON.stringify(message)}`);
           waiting.delete(message.id);
           settle(message);
+        } else if (message.kind === 'wanted') {
+          // The page answers with a frame, an error, or rubbish; and once more, which nobody waits for.
+          const answer = d.one([
+            { picture: { kind: 'rgba', rgba: new Uint8ClampedArray(16), width: 2, height: 2 } }, { picture: anything(d) }, { error: anything(d) }, {},
+            { error: { code: 'unsupported_video', message: 'gone', hint: '' } },
+          ]);
+          for (const ask of [message.ask, d.below(CASES)]) host.receive(/** @type {any} */ ({ kind: 'frame', ask, ...answer }));
         }
       },
       loadModule: async () => /** @type {any} */ (module(d)),
