@@ -14,6 +14,7 @@ import { Panel } from './panel.js';
 import { Stage } from './stage.js';
 import { Status } from './status.js';
 import { View } from './view.js';
+import { warningInWords } from './words.js';
 
 /** @typedef {import('./files.js').Sorted} Sorted */
 /** @typedef {import('./models.js').ModelEntry} ModelEntry */
@@ -51,7 +52,9 @@ const controller = new Controller({
   onProgress: (progress) => status.progress(progress),
   onChange: render,
   onWarning: (text) => {
-    warning = text;
+    const words = warningInWords(text);
+    if (words === '') return;
+    warning = words;
     render();
   },
 });

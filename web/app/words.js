@@ -55,3 +55,17 @@ export function sentence(text) {
   if (text === '') return '';
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}${/[.!?…]$/.test(text) ? '' : '.'}`;
 }
+
+/**
+ * What the engine warns of, for people: its log is for programs.
+ * @param {string} text
+ * @returns {string} empty where something else says it better
+ */
+export function warningInWords(text) {
+  if (text.includes('mask_fault')) {
+    // One that nothing cured is an error, with words and a way on.
+    return text.includes('given up') ? '' : 'A damaged answer was noticed and computed again; what you see is sound.';
+  }
+  if (text.startsWith('moving to the CPU')) return 'The graphics device stopped answering rightly; the page goes on with the CPU.';
+  return sentence(text.replace(/^[a-z]+_[a-z_]+: /, ''));
+}

@@ -56,7 +56,7 @@ export class EngineHost {
 
   /** @param {unknown} error an error that no request waits for */
   fail(error) {
-    this.#platform.post({ kind: 'fatal', error: plainError(error, 'device_lost') }, []);
+    this.#platform.post({ kind: 'fatal', error: this.#told(plainError(error, 'device_lost')) }, []);
   }
 
   /** @param {RequestMessage} message */

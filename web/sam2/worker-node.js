@@ -21,3 +21,4 @@ const host = new EngineHost({
 
 port.on('message', (message) => host.receive(message));
 process.on('unhandledRejection', (error) => host.fail(error));
+process.on('uncaughtException', (error) => host.fail(error)); // a trap of the module

@@ -54,5 +54,12 @@ const host = new EngineHost({
 });
 
 scope.addEventListener('message', (event) => host.receive(event.data));
-scope.addEventListener('unhandledrejection', (event) => host.fail(event.reason));
-scope.addEventListener('error', (event) => host.fail(event.error ?? event.message));
+// Told by the host, in words; the browser would tell the page once more, in its own.
+scope.addEventListener('unhandledrejection', (event) => {
+  event.preventDefault();
+  host.fail(event.reason);
+});
+scope.addEventListener('error', (event) => {
+  event.preventDefault();
+  host.fail(event.error ?? event.message);
+});

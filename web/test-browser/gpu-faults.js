@@ -56,6 +56,18 @@
     return submit.apply(this, args);
   };
 
+  // A buffer is larger than what was copied into it: what lies behind is nobody's.
+  /** @type {WeakMap<GPUBuffer, number>} */
+  const copied = new WeakMap();
+  const { copyBufferToBuffer } = GPUCommandEncoder.prototype;
+  GPUCommandEncoder.prototype.copyBufferToBuffer = function (...args) {
+    const [, second, third, fourth, fifth] = args;
+    // With or without offsets.
+    if (second instanceof GPUBuffer) copied.set(second, third ?? second.size);
+    else copied.set(third, (fourth ?? 0) + (fifth ?? third.size));
+    return copyBufferToBuffer.apply(this, args);
+  };
+
   /** @param {Uint8Array} bytes @returns {boolean} whether anything was changed */
   function spoil(bytes) {
     const fresh = bytes.slice();
@@ -91,7 +103,7 @@
     const range = getMappedRange.apply(this, args);
     if ((this.usage & GPUBufferUsage.MAP_READ) === 0) return range;
     seen.reads += 1;
-    const bytes = new Uint8Array(range);
+    const bytes = new Uint8Array(range, 0, Math.min(range.byteLength, copied.get(this) ?? range.byteLength));
     const fresh = bytes.slice();
     if (due('read', seen.reads)) {
       if (plan.kind === 'destroy') destroy();

@@ -67,7 +67,7 @@ async function makeRig(png) {
   const rig = {
     sam: null, image: null, log: [], lost: 0, seen: null,
     // A small input: the checks are the same, and the software adapter is slow.
-    model: { url: 'models/seed4.safetensors', configYaml, imageSize: 128 },
+    model: { url: 'models/seed4.safetensors', configYaml, imageSize: 64 },
     async load(device, first = {}) {
       rig.sam?.dispose();
       Object.assign(rig, { image: null, log: [], lost: 0 });
@@ -181,16 +181,16 @@ function note({ kind, where, rate }, outcome, answers, right) {
   return { ...row, injected };
 }
 
-test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeout: PATIENCE_MS * 3 }, async (t) => {
+test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeout: PATIENCE_MS * 3 }, async () => {
   const { page, context } = await openPage(browser, server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
-  page.on('console', (message) => message.type() === 'error' && t.diagnostic(`console: ${message.text()}`));
+  page.on('console', (message) => message.type() === 'error' && console.log(`console: ${message.text()}`));
   await page.evaluate(makeRig, [...await readFile(fixture('images/wide.png'))]);
   const rig = (work, ...args) => page.evaluate(work, args);
   const ask = (points) => rig(([list]) => globalThis.rig.ask(list), points);
   const arm = (plan) => rig(([next]) => globalThis.rig.arm({ plan: next }), plan);
   const outcome = () => rig(() => globalThis.rig.outcome());
   const began = performance.now();
-  const step = (words) => t.diagnostic(`${Math.round((performance.now() - began) / 1000)} s: ${words}`);
+  const step = (words) => console.log(`${Math.round((performance.now() - began) / 1000)} s: ${words}`);
 
   await rig(() => globalThis.rig.load('cpu'));
   const right = await ask(POINTS);
@@ -202,17 +202,20 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
   step('loaded on WebGPU');
   const loadSeen = (await outcome()).seen;
   await arm({});
-  note({ kind: 'none', where: 'read', rate: '' }, await outcome(), await ask(POINTS), right);
-  const perClick = Math.ceil(((await outcome()).seen.reads) / (POINTS.length + 1));
+  const few = FULL ? POINTS : POINTS.slice(0, 1);
+  assert.deepEqual(judge(await ask(few), right), { faults: 0, shown: few.length, moved: 0, wrong: 0 }, 'undisturbed');
+  const perClick = Math.ceil(((await outcome()).seen.reads) / (few.length + 1));
   step(`${loadSeen.submits} submissions and ${loadSeen.reads} reads to load, ${perClick} reads a click`);
 
   // One read spoiled: it is read again, or computed again, where it was, and the GPU is kept.
-  for (const kind of FULL ? KINDS : ['nan', 'swapped halves', 'stale']) {
+  let turn = 0;
+  for (const kind of FULL ? KINDS : ['swapped halves']) {
     for (const at of FULL ? Array.from({ length: perClick }, (_, i) => i) : [0]) {
       await arm({ kind, most: 1, skip: at });
-      const answers = await ask(POINTS.slice(1));
+      turn = (turn + 1) % POINTS.length; // another than the one before, or stale would be right
+      const answers = await ask([POINTS[turn]]);
       const result = await outcome();
-      const row = note({ kind, where: 'read', rate: `once, read ${at + 1}` }, result, answers, right.slice(1));
+      const row = note({ kind, where: 'read', rate: `once, read ${at + 1}` }, result, answers, [right[turn]]);
       assert.equal(result.device, 'webgpu', 'one fault is no reason to leave the GPU');
       if (!kind.includes('bit') && row.injected > 0) assert.equal(result.again + result.anew, 1, `${kind}: ${JSON.stringify(result)}`);
       assert.equal(row.faults, 0);
@@ -221,19 +224,17 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
   step('single faults');
 
   // Every read spoiled, or every third: the CPU takes over, and its answer is right.
-  for (const kind of FULL ? KINDS : ['truncated']) {
-    for (const rate of FULL ? [0.3, 1] : [1]) {
-      await arm({});
-      if ((await outcome()).device !== 'webgpu') {
-        await rig(() => globalThis.rig.sam.loadModel(globalThis.rig.model));
-        await rig(() => globalThis.rig.encode());
-      }
-      await arm({ kind, rate });
-      const answers = await ask(POINTS);
-      const result = await outcome();
-      note({ kind, where: 'read', rate: `${rate * 100} %` }, result, answers, right);
-      if (rate === 1 && kind !== 'stale' && !kind.includes('bit')) assert.equal(result.device, 'cpu', JSON.stringify(result));
+  for (const kind of FULL ? KINDS : []) {
+    await arm({});
+    if ((await outcome()).device !== 'webgpu') {
+      await rig(() => globalThis.rig.sam.loadModel(globalThis.rig.model));
+      await rig(() => globalThis.rig.encode());
     }
+    await arm({ kind });
+    const answers = await ask(POINTS);
+    const result = await outcome();
+    note({ kind, where: 'read', rate: '100 %' }, result, answers, right);
+    if (kind !== 'stale' && !kind.includes('bit')) assert.equal(result.device, 'cpu', JSON.stringify(result));
   }
   step('every read');
 
@@ -252,11 +253,12 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
     await rig(() => globalThis.rig.encode());
     await arm({});
   };
-  await fresh();
+  if (FULL) await fresh();
   await destroyed('a click', async () => {
     await arm({ kind: 'destroy', most: 1 });
     return ask(POINTS);
   }, right);
+  // Every engine that follows takes this adapter minutes to start.
   if (FULL) {
     for (const part of [0.1, 0.5, 0.95]) {
       await destroyed(`load, at ${part * 100} % of its submissions`, async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseModel, isElsewhere, parseDevice, parseManifest } from '../models.js';
 import { sortFiles } from '../files.js';
-import { bytesInWords, countInWords, durationInWords, progressInWords, sentence } from '../words.js';
+import { bytesInWords, countInWords, durationInWords, progressInWords, sentence, warningInWords } from '../words.js';
 
 const BASE = 'http://host/some/path/models/manifest.json';
 const PAGE = 'http://host/some/path/index.html';
@@ -79,4 +79,14 @@ test('words', () => {
   assert.deepEqual([0.4, 999.4, 999.7, 1500, 9_960, 61_000].map(durationInWords), ['0 ms', '999 ms', '1.0 s', '1.5 s', '10 s', '61 s']);
   assert.deepEqual(['no room', 'Done.', 'Really?', ''].map(sentence), ['No room.', 'Done.', 'Really?', '']);
   assert.equal(progressInWords({ stage: 'something new', done: 1, total: 4 }), 'Something new, 25 %');
+});
+
+test('warnings of the engine are said for people', () => {
+  const fault = 'the answer: 3 values are not finite (object 1, frame 4, webgpu) code=mask_fault end=';
+  assert.match(warningInWords(`${fault}read again`), /^A damaged answer was noticed and computed again/);
+  assert.equal(warningInWords(`${fault}given up`), '', 'that is an error, and told as one');
+  assert.match(warningInWords('moving to the CPU device=SwiftShader reason=the device was lost'), /goes on with the CPU\.$/);
+  assert.equal(warningInWords('storage_full: the browser cannot keep the model (its storage is full), so the next visit downloads it again.'),
+    'The browser cannot keep the model (its storage is full), so the next visit downloads it again.');
+  assert.equal(warningInWords('WebGPU is not trusted with this model: its logits are off'), 'WebGPU is not trusted with this model: its logits are off.');
 });

@@ -5,10 +5,10 @@ import { EngineHost } from '../host.js';
 export const ASSETS = { js: 'file:///engine.js', wasm: 'file:///engine.wasm' };
 
 /**
- * @param {{ module?: object, onRequest?: (message: any, port: any) => boolean | void }} [options]
+ * @param {{ module?: object, loadModule?: () => Promise<object>, onRequest?: (message: any, port: any) => boolean | void }} [options]
  *   `onRequest` sees every message first, and swallows it by returning true
  */
-export function fakePorts({ module = engine, onRequest = () => false } = {}) {
+export function fakePorts({ module = engine, loadModule = async () => module, onRequest = () => false } = {}) {
   const opened = [];
   const open = async () => {
     let deliver = () => {};
@@ -19,7 +19,7 @@ export function fakePorts({ module = engine, onRequest = () => false } = {}) {
         const copy = structuredClone(message, { transfer });
         setImmediate(() => alive && deliver(copy));
       },
-      loadModule: async () => module,
+      loadModule,
       holdLock: async () => {},
     });
     const port = {
