@@ -35,6 +35,7 @@ use std::process::ExitCode;
 static ALLOCATOR: oom::Remembering = oom::Remembering;
 
 fn main() -> ExitCode {
+    quiet_the_loader();
     oom::explain_aborts();
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -53,6 +54,16 @@ fn main() -> ExitCode {
             report(&CliError::internal(), false);
             ExitCode::from(1)
         }
+    }
+}
+
+/// Without a session (a server, a container) Mesa's layer that sorts GPUs prints four lines of "error:" about
+/// a variable that nothing here needs. The order of the GPUs is chosen by what they are in any case.
+fn quiet_the_loader() {
+    let unset = |name| std::env::var_os(name).is_none();
+    if unset("XDG_RUNTIME_DIR") && unset("NODEVICE_SELECT") {
+        // SAFETY: the first statement of the program; there is no other thread yet.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
     }
 }
 
