@@ -182,7 +182,7 @@ function startOver() {
   if (input.cancel()) return;
   setBoxTool(false);
   setRemoving(false);
-  if (clip.isOpen) clip.reset();
+  if (clip.isOpen) void clip.reset();
   else controller.reset();
 }
 

@@ -1,6 +1,6 @@
 /** The menu of models, and the question before anything is fetched from another host. */
 import { byId, make } from './dom.js';
-import { bytesInWords } from './words.js';
+import { bytesInWords, sentence } from './words.js';
 
 /** @typedef {import('./models.js').ModelEntry} ModelEntry */
 
@@ -43,7 +43,9 @@ export class ModelMenu {
   showEntries(entries) {
     this.#list.replaceChildren(...entries.map((entry) => {
       const size = entry.bytes === undefined ? '' : bytesInWords(entry.bytes);
-      const details = [entry.description, entry.url === null ? 'Open its file yourself.' : '', entry.licence].filter(Boolean).join(' ');
+      // The list of models begins a description with the name, which stands above it here.
+      const about = sentence((entry.description ?? '').replace(/^SAM 2(?:\.1)? [\w+]+, /, ''));
+      const details = [about, entry.url === null ? 'Open its file yourself.' : '', entry.licence && `Licence: ${entry.licence}`].filter(Boolean).join(' ');
       const item = make('button', { type: 'button', class: 'model-item', 'data-name': entry.name },
         make('strong', {}, entry.title), make('span', {}, size), make('span', { class: 'model-note' }, details));
       item.addEventListener('click', () => {

@@ -158,6 +158,44 @@ clipTest('cancelled, what was tracked stays; a correction is tracked from its fr
   assert.match(await page.getByTestId('estimate').innerText(), /for 10 frames/, 'only what the correction touches');
 });
 
+clipTest('Escape stops a pass, and asks before it forgets what was tracked', async (hooks) => {
+  const { page } = hooks;
+  await hooks.openClip();
+  await hooks.prompt(disc(0));
+  await page.locator('#track').click();
+  await page.waitForFunction(() => Number(document.querySelector('.lane')?.dataset.tracked) >= 2);
+  await page.keyboard.press('Escape');
+  await hooks.waitFor('idle');
+  const { tracked } = await hooks.lane(1);
+  assert.ok(tracked >= 2 && tracked < FRAMES - 1, `${tracked}: stopped, nothing lost`);
+  const dialog = page.locator('#forget');
+  for (const answer of ['key', 'button']) {
+    await page.keyboard.press('Escape');
+    await dialog.waitFor();
+    assert.match(await dialog.innerText(), new RegExp(`1 object and their masks on ${tracked} tracked frames? go`));
+    if (answer === 'key') await page.keyboard.press('Escape');
+    else await page.getByRole('button', { name: 'Keep it' }).click();
+    await dialog.waitFor({ state: 'hidden' });
+    assert.equal((await hooks.lane(1)).tracked, tracked, 'kept');
+  }
+  await page.locator('#reset').click();
+  await page.getByRole('button', { name: 'Forget it' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('.lane').length === 0);
+  await hooks.waitFor('idle');
+});
+
+clipTest('the slider stands over its frame in the lanes', async (hooks) => {
+  const { page } = hooks;
+  await hooks.openClip();
+  await hooks.prompt(disc(0));
+  const scrub = await page.locator('#scrub').boundingBox();
+  const lane = await page.locator('.lane-bar').boundingBox();
+  for (const frame of [0, 7, FRAMES - 1]) {
+    const thumb = scrub.x + 8 + (frame / (FRAMES - 1)) * (scrub.width - 16);
+    assert.ok(Math.abs(thumb - (lane.x + ((frame + 0.5) / FRAMES) * lane.width)) < 1.5, `frame ${frame}`);
+  }
+});
+
 clipTest('masks are saved as ZIP, JSON and video, and the JSON is read back', async (hooks) => {
   const { page } = hooks;
   await hooks.openClip();
@@ -275,6 +313,7 @@ test('the camera: a thing is clicked and followed', async () => {
 clipTest('on a phone nothing is wider than the screen', async (hooks) => {
   await hooks.openClip();
   await hooks.prompt(disc(0));
+  await hooks.track();
   const wide = await hooks.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.equal(wide, 0);
 }, { context: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true } });

@@ -169,8 +169,19 @@ export class ClipMode {
     if (frame !== null && this.#camera === null) this.go(frame);
   }
 
-  reset() {
-    void this.#clip?.reset();
+  /** Starts over. What took minutes to track is not lost to one key: a pass is stopped first, and masks are asked about. */
+  async reset() {
+    const clip = this.#clip;
+    if (clip === null) return;
+    if (clip.tracking !== null) {
+      clip.cancel();
+      return;
+    }
+    const { tracks } = clip;
+    const keys = new Set(tracks.keyFrames());
+    const tracked = tracks.frames().filter((frame) => !keys.has(frame)).length;
+    if (tracked > 0 && !(await mayForget(tracks.objects.length, tracked))) return;
+    if (clip === this.#clip) await clip.reset();
   }
 
   /** @param {number} frame */
@@ -375,4 +386,16 @@ export class ClipMode {
     const { width, height, length } = clip.video;
     return this.#save('Encoding', '_tracked.webm', (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, signal, onStep));
   }
+}
+
+/** @param {number} objects @param {number} frames @returns {Promise<boolean>} */
+function mayForget(objects, frames) {
+  const dialog = byId('forget', HTMLDialogElement);
+  const many = (/** @type {number} */ n, /** @type {string} */ what) => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
+  byId('forget-text', HTMLElement).textContent = `${many(objects, 'object')} and their masks on ${many(frames, 'tracked frame')} go. Save them first if you need them.`;
+  dialog.returnValue = 'no';
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
+  });
 }

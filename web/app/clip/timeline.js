@@ -59,6 +59,7 @@ export class Timeline {
     this.#onResize = () => this.show(state);
     this.#frames = frames;
     this.#scrub.max = String(frames - 1);
+    this.#scrub.style.setProperty('--frames', String(frames));
     if (this.#scrub.value !== String(frame)) this.#scrub.value = String(frame);
     const seconds = fps === null ? '' : ` · ${(frame / fps).toFixed(2)} s`;
     this.#counter.textContent = `Frame ${frame + 1} of ${frames}${seconds}`;
