@@ -30,6 +30,9 @@ def main() -> None:
     c.add_argument("--side", type=int, help="input size (default: the yaml's)")
     c.add_argument("--video", action="store_true", help="also the clips")
     command("plot", "WORK/curves.png and WORK/calibration.png")
+    c = command("gallery", "WORK/gallery.jpg: masks on the page's sample pictures")
+    c.add_argument("--checkpoint", type=Path)
+    c.add_argument("--pictures", type=Path, default=Path(__file__).resolve().parents[2] / "web" / "app" / "samples")
     args = parser.parse_args()
     cache = args.cache or args.work / "cache"
 
@@ -64,6 +67,10 @@ def main() -> None:
         plots.curves(args.work, args.work / "curves.png")
         if (args.work / "eval.json").is_file():
             plots.calibration(args.work / "eval.json", args.work / "calibration.png")
+    if args.command == "gallery":
+        from . import export, gallery
+
+        gallery.gallery(export.averaged(chosen(args)), args.pictures, args.work / "gallery.jpg")
 
 
 def chosen(args: argparse.Namespace) -> Path:

@@ -126,7 +126,7 @@ def test_again_mirrors_picture_and_masks_together(bank):
     s = compose.scene(np.random.default_rng(2), bank, None, SIDE)
     flipped = same = 0
     for seed in range(12):
-        t = loader.again(np.random.default_rng(seed), s)
+        t = loader.again(np.random.default_rng(seed), s, closer=0.0)
         if (t.objects == s.objects).all():
             same += 1
             assert np.corrcoef(t.image.ravel(), s.image.ravel())[0, 1] > 0.9
@@ -189,3 +189,17 @@ def test_boxes_hold_their_mask():
     tight = (b == np.array([[10, 20], [60, 40]])).all((1, 2))
     assert 8 <= tight.sum() <= 32
     assert np.abs(b - np.array([[10, 20], [60, 40]])).max() < 20
+
+
+def test_zoom_keeps_masks_on_their_objects(bank):
+    rng = np.random.default_rng(3)
+    s = compose.scene(rng, bank, None, SIDE)
+    larger = 0
+    for seed in range(8):
+        z = loader.zoom(np.random.default_rng(seed), s)
+        assert z.image.shape == s.image.shape and z.objects.shape == z.parts.shape == s.objects.shape
+        assert z.full_area.shape == s.full_area.shape
+        for k in range(1, len(z.full_area)):
+            assert z.full_area[k] == (z.objects == k).sum()
+            larger += z.full_area[k] > 1.2 * (s.objects == k).sum() > 0
+    assert larger > 0
