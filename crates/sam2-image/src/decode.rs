@@ -26,6 +26,21 @@ impl Default for DecodeLimits {
     }
 }
 
+/// RGBA of 16 bits, the widest format that is read.
+const MOST_BYTES_A_PIXEL: u64 = 8;
+
+impl DecodeLimits {
+    /// The usual limits, and no picture that `available` bytes of memory would not hold while it is
+    /// decoded.
+    pub fn within(available: u64) -> Self {
+        let usual = Self::default();
+        Self {
+            max_pixels: usual.max_pixels.min(available / MOST_BYTES_A_PIXEL),
+            ..usual
+        }
+    }
+}
+
 /// Decodes PNG, JPEG (CMYK and YCCK too), WebP, GIF (first frame) and BMP, and turns the picture
 /// the way its EXIF orientation says: the result is what a person sees.
 ///
@@ -54,9 +69,10 @@ pub fn decode(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, ImageErro
 
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // Our own limit below is the one that counts; this one stops what a decoder would allocate
-    // beside the pixels. Eight bytes a pixel is RGBA of 16 bits, the widest format read.
+    // beside the pixels.
     let mut inner = Limits::no_limits();
-    inner.max_alloc = Some(limits.max_pixels.saturating_mul(8).saturating_add(1 << 26));
+    let pixels = limits.max_pixels.saturating_mul(MOST_BYTES_A_PIXEL);
+    inner.max_alloc = Some(pixels.saturating_add(1 << 26));
     reader.limits(inner);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
 
@@ -183,4 +199,17 @@ fn to_rgb8(mut data: Vec<u8>, color: ColorType) -> Result<Option<Vec<u8>>, Image
         to.copy_from_slice(&at.map(|offset| from[offset]));
     }
     Ok(Some(rgb))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn little_memory_makes_the_limit_smaller() {
+        assert_eq!(DecodeLimits::within(4 << 30), DecodeLimits::default());
+        let little = DecodeLimits::within(8_000);
+        assert_eq!(little.max_pixels, 1000);
+        assert_eq!(little.max_bytes, DecodeLimits::default().max_bytes);
+    }
 }

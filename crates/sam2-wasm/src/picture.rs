@@ -44,39 +44,13 @@ impl DecodedImage {
     }
 }
 
-/// What decoding may take of the engine's memory: 8 bytes a pixel, those of the widest format that is
-/// read. Asked before anything is allocated.
-fn limits(available: Option<u64>) -> DecodeLimits {
-    const BYTES_A_PIXEL: u64 = 8;
-    let usual = DecodeLimits::default();
-    let max_pixels = match available {
-        Some(bytes) => usual.max_pixels.min(bytes / BYTES_A_PIXEL),
-        None => usual.max_pixels,
-    };
-    DecodeLimits {
-        max_pixels,
-        ..usual
-    }
-}
-
 /// Decodes a picture with the same code as the command line.
 ///
 /// # Errors
 /// `bad_image`, `image_too_large` (with the picture's pixels and those that fit), `out_of_memory`.
 #[wasm_bindgen]
 pub fn decode_image(bytes: &[u8]) -> Result<DecodedImage, JsValue> {
-    let image = decode(bytes, &limits(sam2::memory::available()));
+    let limits = sam2::memory::available().map_or_else(DecodeLimits::default, DecodeLimits::within);
+    let image = decode(bytes, &limits);
     image.map(DecodedImage::new).map_err(|e| to_js(&e.into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn little_memory_makes_the_limit_smaller() {
-        assert_eq!(limits(None).max_pixels, 1 << 28);
-        assert_eq!(limits(Some(4 << 30)).max_pixels, 1 << 28);
-        assert_eq!(limits(Some(8_000)).max_pixels, 1000);
-    }
 }

@@ -57,7 +57,7 @@ function bmp(width, height, { rows = height } = {}) {
   return new Blob([bytes]);
 }
 
-test('what does not fit is refused with both figures, before it is tried', { skip }, async () => {
+test('what does not fit is refused with both figures, before it is tried', { skip }, async (t) => {
   const { ports, memories } = engines();
   const file = new Blob([await readFile(fixture('weights/seed4.safetensors'))]);
   const options = { assets, device: 'cpu', openPort: ports.open, cache: false };
@@ -71,6 +71,7 @@ test('what does not fit is refused with both figures, before it is tried', { ski
   await assert.rejects(sam.loadModel({ file, configYaml, imageSize: 4096 }), (error) => {
     assert.equal(error.code, 'out_of_memory', error.message);
     const [, need, have] = /needs about (\d+) MB, and (\d+) MB are there/.exec(error.message) ?? [];
+    t.diagnostic(`${error.message}: ${error.hint}`);
     assert.ok(Number(need) > 400 && Number(have) > 150 && Number(have) <= 200, error.message);
     assert.match(error.hint, /smaller model.*image-size \d+/);
     return true;
