@@ -9,6 +9,9 @@ import { Sam2Error, abortReason, errorFromPlain, plainError } from './errors.js'
 
 /** The worker is gone; the request may be tried again in a new one. */
 export class WorkerDied extends Sam2Error {
+  /** The engine said so itself, or trapped: it was not the browser that ended it. */
+  failed = false;
+
   /** @param {string} reason @param {import('./index.d.ts').Sam2ErrorCode} [code] @param {string} [hint] */
   constructor(reason, code = 'device_lost', hint = 'Try again; if it stays so, load the page again.') {
     super(code, reason, hint);
@@ -168,7 +171,7 @@ export class Connection {
         this.#onLog(message.level, message.text);
         return;
       case 'fatal':
-        this.#die(new WorkerDied(message.error.message, message.error.code, message.error.hint));
+        this.#fail(message.error);
         return;
       case 'wanted':
         void this.#giveFrame(message);
@@ -180,9 +183,14 @@ export class Connection {
         this.#waiting.get(message.id)?.resolve(message.body);
         return;
       case 'error':
-        if (message.error.fatal) this.#die(new WorkerDied(message.error.message, message.error.code, message.error.hint));
+        if (message.error.fatal) this.#fail(message.error);
         else this.#waiting.get(message.id)?.reject(errorFromPlain(message.error));
     }
+  }
+
+  /** @param {import('./errors.js').PlainError} error */
+  #fail({ message, code, hint }) {
+    this.#die(Object.assign(new WorkerDied(message, code, hint), { failed: true }));
   }
 
   /** @param {WorkerDied} death */

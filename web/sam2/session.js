@@ -20,7 +20,7 @@ import { openPort } from './ports.js';
 
 /** How often one job may find its engine dead before it is given up. */
 const TRIES = 2;
-/** After this many deaths, `auto` stops asking for the GPU: it is the likelier culprit. */
+/** After this many deaths without a word, `auto` stops asking for the GPU: it is the likelier culprit. */
 const DEATHS_BEFORE_CPU = 2;
 
 /**
@@ -45,7 +45,9 @@ export class EngineSession {
   /** The worker that holds `#model`. @type {Connection | null} */
   #loadedIn = null;
   /** @type {DeviceInfo | null} */
-  deviceInfo = null;
+  #deviceInfo = null;
+  /** Why the GPU is not asked for any more; empty while it is. */
+  #withoutGpu = '';
   /** @type {ModelInfo | null} */
   modelInfo = null;
 
@@ -57,6 +59,16 @@ export class EngineSession {
   /** The model asked for last; another object is another model. */
   get model() {
     return this.#model;
+  }
+
+  /** The device in use, as the engine told it last. */
+  get deviceInfo() {
+    return this.#deviceInfo;
+  }
+
+  set deviceInfo(info) {
+    // A new engine knows only that it was asked for the CPU.
+    this.#deviceInfo = info === null || this.#withoutGpu === '' ? info : { ...info, why: this.#withoutGpu };
   }
 
   get epoch() {
@@ -112,7 +124,7 @@ export class EngineSession {
     if (error instanceof WorkerDied) return error.code !== 'out_of_memory';
     if (!(error instanceof Sam2Error) || error.code !== 'device_lost') return false;
     // The engine itself says that its device is gone: its worker is of no more use.
-    this.#died(new WorkerDied(error.message));
+    this.#died(Object.assign(new WorkerDied(error.message), { failed: true }));
     this.#connection?.close(error);
     return true;
   }
@@ -120,6 +132,10 @@ export class EngineSession {
   /** @param {WorkerDied} death */
   #died(death) {
     this.#deaths += 1;
+    // A GPU that failed under an engine is not waited for again: a new one would take its time to warm up,
+    // and fail. What the browser ended, it may have ended for other reasons, once.
+    const suspect = (death.failed && death.code !== 'out_of_memory') || (this.#options.device === 'auto' && this.#deaths >= DEATHS_BEFORE_CPU);
+    if (this.#deviceInfo?.device === 'webgpu' && suspect) this.#withoutGpu = `the GPU failed: ${death.message}`;
     this.#options.emit('device-lost', death);
   }
 
@@ -148,7 +164,7 @@ export class EngineSession {
       onLog: (level, text) => this.#options.emit('log', { level, text }),
       onDeath: (death) => this.#died(death),
     });
-    const device = this.#options.device === 'auto' && this.#deaths >= DEATHS_BEFORE_CPU ? 'cpu' : this.#options.device;
+    const device = this.#withoutGpu === '' ? this.#options.device : 'cpu';
     const lock = globalThis.navigator?.locks === undefined ? '' : `sam2-worker-${crypto.randomUUID()}`;
     try {
       this.deviceInfo = await connection.request('open', { assets: this.#options.assets, device, lock }, { signal, onProgress });

@@ -73,7 +73,10 @@ async function makeRig(png) {
       Object.assign(rig, { image: null, log: [], lost: 0 });
       plan = first;
       rig.sam = await Sam2.load({ model: rig.model, device, assets: { js: `pkg/${js}`, wasm: `pkg/${wasm}` }, onLog: ({ text }) => rig.log.push(text) });
-      rig.sam.on('device-lost', () => { rig.lost += 1; });
+      rig.sam.on('device-lost', ({ message }) => {
+        rig.lost += 1;
+        rig.log.push(`worker lost: ${message}`);
+      });
       return rig.sam.device;
     },
     async arm(next) {
@@ -122,7 +125,7 @@ async function makeRig(png) {
       const ends = (words) => rig.log.filter((line) => line.includes('mask_fault') && line.includes(words)).length;
       const moved = rig.log.filter((line) => line.includes('moving to the CPU')).length;
       return {
-        seen: await tell({}), device: rig.sam.device, why: rig.sam.deviceInfo.why, lost: rig.lost, moved,
+        seen: await tell({}), log: rig.log.filter((line) => line.includes('worker lost')), device: rig.sam.device, why: rig.sam.deviceInfo.why, lost: rig.lost, moved,
         again: ends('read again'), anew: ends('computed again'), cpu: ends('computed on the CPU'), given: ends('given up'),
       };
     },
@@ -172,7 +175,7 @@ const rows = [];
 /** Adds a row of the table and holds it to the rule. */
 function note({ kind, where, rate }, outcome, answers, right) {
   const row = judge(answers, right);
-  const injected = outcome.seen?.injected ?? 1; // a worker that is gone counted one
+  const injected = outcome.lost > 0 ? 1 : outcome.seen?.injected ?? 0; // a worker that is gone has told nothing
   rows.push(`| Chromium WebGPU (SwiftShader) | ${kind} | ${where} | ${rate} | ${injected} | ${outcome.again} | ${outcome.anew} | ${Math.max(outcome.cpu, outcome.moved)} | ${row.faults} | ${row.shown} | ${row.moved} | ${row.wrong} |`);
   console.log(rows.at(-1));
   sum.injected += injected;
@@ -245,8 +248,9 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
     const seconds = (performance.now() - from) / 1000;
     const result = await outcome();
     const row = note({ kind: 'GPUDevice.destroy()', where, rate: 'once' }, result, answers, reference);
-    step(`destroyed at ${where}: ${seconds.toFixed(1)} s, then on ${result.device} (${result.why}), ${result.lost} workers lost`);
+    step(`destroyed at ${where}: ${seconds.toFixed(1)} s, then on ${result.device} (${result.why}), ${result.lost} workers lost ${result.log.join(' ')}`);
     assert.ok(row.injected > 0 && row.faults === 0, JSON.stringify(answers).slice(0, 500));
+    assert.equal(result.device, 'cpu', result.why);
   };
   const fresh = async () => {
     await rig(() => globalThis.rig.load('webgpu'));

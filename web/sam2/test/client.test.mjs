@@ -180,6 +180,40 @@ test('a wasm trap is fatal for the worker, and out of memory is not tried again'
   sam.dispose();
 });
 
+test('an engine that fails on the GPU is replaced by one on the CPU at once; one that the browser ends, by its like', async () => {
+  const engine = await import('../../test-browser/fake-engine.js');
+  let trap = false;
+  class Engine extends engine.Engine {
+    static async create(device, onLog) {
+      const made = Object.setPrototypeOf(await engine.Engine.create('auto', onLog), Engine.prototype);
+      return Object.assign(made, { kind: device === 'cpu' ? 'cpu' : 'webgpu' });
+    }
+    device() { return this.kind; }
+    device_info() { return JSON.stringify({ device: this.kind, why: this.kind === 'cpu' ? 'the CPU was asked for' : 'it passed', threads: 1 }); }
+    async predict(...call) {
+      if (!trap || this.kind === 'cpu') return super.predict(...call);
+      throw new WebAssembly.RuntimeError('unreachable');
+    }
+  }
+  for (const device of ['auto', 'webgpu']) {
+    trap = false;
+    const ports = fakePorts({ module: { ...engine, Engine } });
+    const sam = await load(ports, { device });
+    const image = await sam.setImage(picture());
+    assert.equal(sam.device, 'webgpu');
+    ports.opened[0].kill();
+    assert.equal((await soon(image.predict({ points: [[1, 1]] }))).masks.length, 3);
+    assert.deepEqual([sam.device, ports.opened.length], ['webgpu', 2], 'ended without a word: the GPU once more');
+    trap = true;
+    assert.equal((await soon(image.predict({ points: [[1, 1]] }))).masks.length, 3);
+    assert.deepEqual([sam.device, ports.opened.length], ['cpu', 3]);
+    assert.match(sam.deviceInfo.why, /^the GPU failed: .*unreachable/);
+    await sam.loadModel(goodModel());
+    assert.deepEqual([sam.device, /^the GPU failed/.test(sam.deviceInfo.why)], ['cpu', true]);
+    sam.dispose();
+  }
+});
+
 test('a refused model leaves the one before, and a new one encodes the picture again', async () => {
   const ports = fakePorts();
   const sam = await load(ports);
