@@ -66,6 +66,7 @@ export function warningInWords(text) {
     // One that nothing cured is an error, with words and a way on.
     return text.includes('given up') ? '' : 'A damaged answer was noticed and computed again; what you see is sound.';
   }
+  if (text.startsWith('the engine failed: ')) return ''; // it is started again, which is told
   if (text.startsWith('moving to the CPU')) return 'The graphics device stopped answering rightly; the page goes on with the CPU.';
   return sentence(text.replace(/^[a-z]+_[a-z_]+: /, ''));
 }

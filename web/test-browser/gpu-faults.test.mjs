@@ -3,7 +3,7 @@
  * and the device is taken away, and what comes back is the right mask or a typed error.
  *
  * `SAM2_FAULT_TABLE=1 node --test test-browser/gpu-faults.test.mjs` runs the whole matrix and prints the
- * rows of tests/trust/FAULTS.md.
+ * rows of tests/trust/FAULTS.md; with `SAM2_FAULT_TABLE=destroy` only those of lost devices.
  */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
@@ -16,6 +16,7 @@ import { startServer } from './server.mjs';
 const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
 const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
 const FULL = process.env.SAM2_FAULT_TABLE !== undefined;
+const SPOILED = process.env.SAM2_FAULT_TABLE !== 'destroy';
 const PATIENCE_MS = FULL ? 1_800_000 : 600_000;
 const KINDS = ['nan', 'infinite', 'zeros', 'truncated', 'swapped halves', 'stale', 'one bit', '64 bits'];
 
@@ -111,7 +112,7 @@ async function makeRig(png) {
         const take = ({ objects }) => answers.push({ counts: objects.map(({ mask }) => mask.toRle().counts), iou: [], lowRes: [] });
         if (destroyAt === 'video prompt') await tell({ plan: { kind: 'destroy', at: 'submit', skip: 3, most: 1 } });
         take(await video.addPoints({ frame: 0, object: 1, points: [[80, 60]] }));
-        if (destroyAt === 'propagation') await tell({ plan: { kind: 'destroy', at: 'read', skip: 1, most: 1 } });
+        if (destroyAt === 'propagation') await tell({ plan: { kind: 'destroy', at: 'submit', skip: 5, most: 1 } });
         for await (const answer of video.propagate()) take(answer);
         video.close();
       } catch (error) {
@@ -212,7 +213,7 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
 
   // One read spoiled: it is read again, or computed again, where it was, and the GPU is kept.
   let turn = 0;
-  for (const kind of FULL ? KINDS : ['swapped halves']) {
+  for (const kind of !SPOILED ? [] : FULL ? KINDS : ['swapped halves']) {
     for (const at of FULL ? Array.from({ length: perClick }, (_, i) => i) : [0]) {
       await arm({ kind, most: 1, skip: at });
       turn = (turn + 1) % POINTS.length; // another than the one before, or stale would be right
@@ -227,7 +228,7 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
   step('single faults');
 
   // Every read spoiled, or every third: the CPU takes over, and its answer is right.
-  for (const kind of FULL ? KINDS : []) {
+  for (const kind of FULL && SPOILED ? KINDS : []) {
     await arm({});
     if ((await outcome()).device !== 'webgpu') {
       await rig(() => globalThis.rig.sam.loadModel(globalThis.rig.model));
@@ -257,19 +258,15 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
     await rig(() => globalThis.rig.encode());
     await arm({});
   };
-  if (FULL) await fresh();
+  if (FULL && SPOILED) await fresh();
+  // Not inside `getMappedRange`: that would take the mapped bytes from under wgpu in the middle of a call,
+  // which no device that is lost can do.
   await destroyed('a click', async () => {
-    await arm({ kind: 'destroy', most: 1 });
+    await arm({ kind: 'destroy', at: 'submit', most: 1, skip: 2 });
     return ask(POINTS);
   }, right);
   // Every engine that follows takes this adapter minutes to start.
   if (FULL) {
-    for (const part of [0.1, 0.5, 0.95]) {
-      await destroyed(`load, at ${part * 100} % of its submissions`, async () => {
-        await rig(([plan]) => globalThis.rig.load('webgpu', plan), { kind: 'destroy', at: 'submit', most: 1, skip: Math.floor(loadSeen.submits * part) });
-        return ask(POINTS);
-      }, right);
-    }
     await fresh();
     await destroyed('encode', async () => {
       await arm({ kind: 'destroy', at: 'submit', most: 1, skip: 1 });
@@ -281,9 +278,15 @@ test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeou
       await rig(() => globalThis.rig.tell({ destroy: true }));
       return ask(POINTS);
     }, right);
-    for (const where of ['video prompt', 'propagation']) {
+    for (const where of ['propagation', 'video prompt']) {
       await fresh();
       await destroyed(where, () => rig(([at]) => globalThis.rig.clip(at), where), rightClip);
+    }
+    for (const part of [0.5, 0.1, 0.95]) {
+      await destroyed(`load, at ${part * 100} % of its submissions`, async () => {
+        await rig(([plan]) => globalThis.rig.load('webgpu', plan), { kind: 'destroy', at: 'submit', most: 1, skip: Math.floor(loadSeen.submits * part) });
+        return ask(POINTS);
+      }, right);
     }
   }
   assert.ok(sum.injected > 0 && sum.shown > 0 && sum.wrong === 0);

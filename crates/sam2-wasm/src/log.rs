@@ -14,6 +14,10 @@ pub fn install(sink: js_sys::Function) {
     SINK.with(|cell| *cell.borrow_mut() = Some(sink));
     // A second engine in the same worker finds the subscriber in place.
     let _ = tracing::subscriber::set_global_default(ToPage);
+    // A panic ends the worker, and its trap says no more than "unreachable".
+    std::panic::set_hook(Box::new(|panic| {
+        tracing::error!("the engine failed: {panic}");
+    }));
 }
 
 struct ToPage;

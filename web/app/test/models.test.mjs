@@ -85,6 +85,7 @@ test('warnings of the engine are said for people', () => {
   const fault = 'the answer: 3 values are not finite (object 1, frame 4, webgpu) code=mask_fault end=';
   assert.match(warningInWords(`${fault}read again`), /^A damaged answer was noticed and computed again/);
   assert.equal(warningInWords(`${fault}given up`), '', 'that is an error, and told as one');
+  assert.equal(warningInWords('the engine failed: panicked at src/lib.rs:7:1'), '');
   assert.match(warningInWords('moving to the CPU device=SwiftShader reason=the device was lost'), /goes on with the CPU\.$/);
   assert.equal(warningInWords('storage_full: the browser cannot keep the model (its storage is full), so the next visit downloads it again.'),
     'The browser cannot keep the model (its storage is full), so the next visit downloads it again.');

@@ -3,7 +3,9 @@
  * address) when a picture as wide as `width` is handed to it. Nothing of what is grown is touched.
  */
 const query = new URL(import.meta.url).searchParams;
-const real = await import(/** @type {string} */ (query.get('pkg')));
+const pkg = query.get('pkg');
+// Node's test runner loads every file of this folder, this one without an address of an engine.
+const real = pkg === null ? {} : await import(pkg);
 const [leave, width] = [Number(query.get('leave')), Number(query.get('width'))];
 /** @type {WebAssembly.Memory} */
 let memory;
