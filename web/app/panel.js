@@ -1,6 +1,6 @@
 /** The side panel: the masks to choose from, and what the engine is and how fast. */
 import { byId, make } from './dom.js';
-import { countInWords, durationInWords, sentence } from './words.js';
+import { countInWords, durationInWords, oneLine, sentence } from './words.js';
 
 /** @typedef {import('../sam2/index.d.ts').Mask} Mask */
 /** @typedef {import('../sam2/index.d.ts').DeviceInfo} DeviceInfo */
@@ -94,7 +94,7 @@ export class Panel {
     if (device !== null) {
       this.#chip.dataset.device = device.device;
       this.#chip.textContent = device.device === 'webgpu' ? 'WebGPU' : 'CPU';
-      this.#chip.title = device.why ?? '';
+      this.#chip.title = oneLine(device.why ?? '');
     }
     const threads = device?.threads ?? 1;
     /** @type {[string, string][]} */
@@ -114,7 +114,7 @@ export class Panel {
     }
     if (decodeMs !== null) rows.push(['Last click', durationInWords(decodeMs)]);
     this.#facts.replaceChildren(...rows.flatMap(([term, value]) => [make('dt', {}, term), make('dd', {}, value)]));
-    if (device?.why) this.#facts.append(make('dd', { class: 'why' }, sentence(device.why)));
+    if (device?.why) this.#facts.append(make('dd', { class: 'why' }, sentence(oneLine(device.why))));
   }
 }
 

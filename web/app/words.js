@@ -70,3 +70,8 @@ export function warningInWords(text) {
   if (text.startsWith('moving to the CPU')) return 'The graphics device stopped answering rightly; the page goes on with the CPU.';
   return sentence(text.replace(/^[a-z]+_[a-z_]+: /, ''));
 }
+
+/** A cause with its causes below it, in brackets, as the engine keeps it: the first says enough. @param {string} text */
+export function oneLine(text) {
+  return text.replace(/\s*\n[\s\S]*?(?=\)|$)/, '');
+}

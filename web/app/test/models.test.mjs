@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { chooseModel, isElsewhere, parseDevice, parseManifest } from '../models.js';
 import { sortFiles } from '../files.js';
-import { bytesInWords, countInWords, durationInWords, progressInWords, sentence, warningInWords } from '../words.js';
+import { bytesInWords, countInWords, durationInWords, oneLine, progressInWords, sentence, warningInWords } from '../words.js';
 
 const BASE = 'http://host/some/path/models/manifest.json';
 const PAGE = 'http://host/some/path/index.html';
@@ -79,6 +79,12 @@ test('words', () => {
   assert.deepEqual([0.4, 999.4, 999.7, 1500, 9_960, 61_000].map(durationInWords), ['0 ms', '999 ms', '1.0 s', '1.5 s', '10 s', '61 s']);
   assert.deepEqual(['no room', 'Done.', 'Really?', ''].map(sentence), ['No room.', 'Done.', 'Really?', '']);
   assert.equal(progressInWords({ stage: 'something new', done: 1, total: 4 }), 'Something new, 25 %');
+});
+
+test('a cause is one line', () => {
+  assert.equal(oneLine('WebGPU failed: the GPU was lost (The device is poisoned\nCaused by:\n  Destroyed\nBacktrace:\nNone); the work goes on'),
+    'WebGPU failed: the GPU was lost (The device is poisoned); the work goes on');
+  assert.deepEqual(['one line', 'first\nsecond', ''].map(oneLine), ['one line', 'first', '']);
 });
 
 test('warnings of the engine are said for people', () => {
