@@ -7,8 +7,8 @@ use super::simd::{self, multiversion};
 
 /// Keys per block: scores of one block of queries then stay in the second-level cache.
 const KEYS: usize = 512;
-/// Queries per task at most.
-const QUERIES: usize = 128;
+/// Queries per task at most: every task packs all keys once more, from memory where there are many.
+const QUERIES: usize = 256;
 
 /// Tokens of several heads, interleaved: token `n` of head `h` in batch `b` starts at
 /// `offset + b * batch + n * token + h * width` and has `width` elements.

@@ -56,7 +56,21 @@ fn for_each_tap(
 /// Dense convolution; `layer.weight` is `[kernel * kernel * C, out]`, rows in (ky, kx, c) order.
 pub fn conv2d(x: &[f32], size: Size, window: Window, layer: Layer) -> Vec<f32> {
     let c = size.channels;
+    let row = window.kernel * c;
     gather(size, window, layer, |b, oy, ox, patch| {
+        // Away from the borders the taps of a kernel's row lie side by side: one copy instead of many
+        // of a few values each.
+        let left = (ox * window.stride).wrapping_sub(window.padding);
+        if left < size.width && left + window.kernel <= size.width {
+            for (ky, patch) in patch.chunks_exact_mut(row).enumerate() {
+                let y = (oy * window.stride + ky).wrapping_sub(window.padding);
+                if y < size.height {
+                    let at = ((b * size.height + y) * size.width + left) * c;
+                    patch.copy_from_slice(&x[at..at + row]);
+                }
+            }
+            return;
+        }
         for_each_tap(oy, ox, size, window, |tap, place| {
             let source = &x[(b * size.height * size.width + place) * c..][..c];
             patch[tap * c..][..c].copy_from_slice(source);
