@@ -28,7 +28,7 @@ const KEPT: usize = 400;
 /// What is fuzzed, and within which bounds.
 pub struct Fuzz<'a> {
     pub name: &'a str,
-    /// Valid inputs, and what was found before.
+    /// Valid inputs; those kept in tests/fixtures/fuzz/NAME/found are added.
     pub seeds: Vec<Vec<u8>>,
     /// Bytes that mean something to the reader.
     pub words: &'a [&'a [u8]],
@@ -52,6 +52,7 @@ impl Fuzz<'_> {
         let folder = state.map(|state| state.join(self.name));
         let (first, found) = folder.as_deref().map_or((0, Vec::new()), resume);
         let mut known = self.seeds.clone();
+        known.extend(resume(&corpus(self.name)).1);
         known.extend(found);
         let seeds = known.len();
         let (began, before) = (Instant::now(), resident_mb());
@@ -294,6 +295,13 @@ fn resume(folder: &Path) -> (u64, Vec<Vec<u8>>) {
             .filter_map(|path| fs::read(path).ok())
             .collect(),
     )
+}
+
+/// Inputs kept in the repository: what long runs found, so that short ones begin there.
+fn corpus(name: &str) -> PathBuf {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = crates.join("../../tests/fixtures/fuzz");
+    folder.join(name.replace(' ', "-"))
 }
 
 fn save(folder: &Path, next: u64, found: &[Vec<u8>], line: &str) {

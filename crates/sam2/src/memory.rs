@@ -9,7 +9,7 @@ mod limits;
 /// Bytes that loading the model and encoding one picture take at most.
 ///
 /// `parameters + 12 maps of the first stage + 24 bytes for each value of the input's side squared +
-/// 32 MB`, with the file once more in wasm, where it is in memory while it is read. A map of the first
+/// 48 MB`, with the file once more in wasm, where it is in memory while it is read. A map of the first
 /// stage is `[S / 4, S / 4, embed_dim]`: qkv, scores, hidden layer and residual of the widest moment;
 /// the input is there three times (the picture, normalised, and kept). Calibrated against VmHWM of real
 /// runs on the CPU, see tests/trust/MEMORY.md.
@@ -18,7 +18,7 @@ pub fn need(config: &ModelConfig) -> u64 {
     let pixels = (config.image_size as u64).pow(2);
     let map = pixels / 16 * config.image_encoder.trunk.embed_dim as u64 * 4;
     let copies = if cfg!(target_family = "wasm") { 2 } else { 1 };
-    copies * parameters + 12 * map + 24 * pixels + (32 << 20)
+    copies * parameters + 12 * map + 24 * pixels + (48 << 20)
 }
 
 /// Bytes this process may still take: the least of what the machine has free, what its cgroups allow,

@@ -101,12 +101,7 @@ impl ApiConfig {
 fn limits(args: &ApiArgs, settings: &Settings) -> Limits {
     let sessions = usize::from(args.max_sessions);
     let bytes = ((args.session_memory as usize) << 20) / sessions;
-    // The shares of the defaults of `VideoOptions`.
-    let caches = VideoOptions {
-        feature_bytes: bytes / 5 * 2,
-        memory_bytes: bytes / 5 * 3,
-        objects_per_pass: None,
-    };
+    let caches = VideoOptions::within(bytes);
     Limits {
         sessions,
         queue: args.max_queue.into(),

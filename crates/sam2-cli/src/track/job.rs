@@ -12,6 +12,8 @@ use std::path::PathBuf;
 pub struct TrackJob {
     pub input: PathBuf,
     pub limits: VideoLimits,
+    /// Bytes for what is kept of frames; the usual where `None`.
+    pub cache: Option<usize>,
     pub steps: Vec<Step>,
     /// Whether each pass goes backward.
     pub passes: Vec<bool>,
@@ -56,6 +58,7 @@ impl TrackJob {
         Ok(Self {
             input: args.input.clone(),
             limits,
+            cache: args.cache.map(|mb| (mb as usize) << 20),
             steps,
             passes,
             out: args.out.clone(),

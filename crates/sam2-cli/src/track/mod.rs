@@ -59,6 +59,10 @@ pub struct TrackArgs {
     /// MAX_FRAME_DIMENSION, 1920]. Masks have the video's own size.
     #[arg(long, value_name = "N")]
     pub max_frame_dimension: Option<usize>,
+    /// Memory for features and memories kept, in MB; what gives way is computed again, or with a few
+    /// hundred frames behind it forgotten. The masks of all frames come on top [default: 640]
+    #[arg(long, value_name = "MB", conflicts_with = "npz", value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
+    pub cache: Option<u32>,
     /// Folder for the masks; it is created
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -91,12 +91,14 @@ fn prompt(video: &mut VideoPredictor, job: &TrackJob) -> Result<(), CliError> {
 
 /// With `--npz` nothing is dropped under memory pressure, and no logits are rounded to half floats.
 fn options(job: &TrackJob) -> VideoOptions {
-    match job.npz {
-        Some(_) => VideoOptions {
+    match (&job.npz, job.cache) {
+        // All logits are written at the end.
+        (Some(_), _) => VideoOptions {
             memory_bytes: usize::MAX,
             ..VideoOptions::default()
         },
-        None => VideoOptions::default(),
+        (None, Some(bytes)) => VideoOptions::within(bytes),
+        (None, None) => VideoOptions::default(),
     }
 }
 

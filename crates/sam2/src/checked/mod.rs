@@ -307,3 +307,6 @@ fn check_sums(got: &[f32], sums: &[f32], request: u32, device: &Device) -> Resul
     let [first, second] = &*weights.on_host;
     verify_checksums(got, [first, second], sums)
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,6 +77,18 @@ pub struct VideoOptions {
     pub objects_per_pass: Option<usize>,
 }
 
+impl VideoOptions {
+    /// Caches of `bytes` together, shared out as the usual ones are.
+    pub fn within(bytes: usize) -> Self {
+        let feature_bytes = bytes / 5 * 2;
+        Self {
+            feature_bytes,
+            memory_bytes: bytes - feature_bytes,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for VideoOptions {
     /// 256 MiB of features (16 frames of a model at 1024²) and 384 MiB of memories.
     fn default() -> Self {

@@ -33,8 +33,8 @@ fn narrow_rows<const W: usize>(x: &[f32], gamma: &[f32], beta: &[f32], eps: f32,
         let centred = row.map(|v| v - mean);
         let var = centred.iter().map(|v| v * v).sum::<f32>() / W as f32;
         let scale = 1.0 / (var + eps).sqrt();
-        for i in 0..W {
-            out[i] = centred[i] * scale * gamma[i] + beta[i];
+        for (((o, v), g), b) in out.iter_mut().zip(centred).zip(gamma).zip(beta) {
+            *o = v * scale * g + b;
         }
     }
 }
