@@ -10,7 +10,7 @@ and for the parts of it what `sam2 bench --video` says; of PyTorch's, its own me
 sides; PyTorch's pass fills holes with OpenCV as the CUDA kernel would. Bounds: with one object at most 1.5 times PyTorch's time
 for a frame, and at most 0.8 times what another object costs it. The machine's load at the start of each row stands in the
 table: figures beside a busy neighbour are no figures.
-Needs the environment of tests/parity/requirements.txt.
+Needs the environment of tests/parity/requirements.txt. Figures: benches/TRACKING.md.
 """
 import argparse, json, os, pathlib, platform, subprocess, sys, tempfile, time
 
