@@ -64,18 +64,21 @@ export class Connection {
   #onLog;
   /** @type {(death: WorkerDied) => void} */
   #onDeath;
+  /** @type {(device: import('./index.d.ts').DeviceInfo) => void} */
+  #onDevice;
   #watch = new AbortController();
   /** What gives the frames of each open video. @type {Map<number, (index: number) => Promise<Picture>>} */
   #readers = new Map();
 
   /**
    * @param {WorkerPort} port
-   * @param {{ onLog: (level: string, text: string) => void, onDeath: (death: WorkerDied) => void }} listeners
+   * @param {{ onLog: (level: string, text: string) => void, onDeath: (death: WorkerDied) => void, onDevice: (device: import('./index.d.ts').DeviceInfo) => void }} listeners
    */
-  constructor(port, { onLog, onDeath }) {
+  constructor(port, { onLog, onDeath, onDevice }) {
     this.#port = port;
     this.#onLog = onLog;
     this.#onDeath = onDeath;
+    this.#onDevice = onDevice;
     port.listen((message) => this.#receive(message), (reason) => this.#die(new WorkerDied(`The engine stopped: ${reason}.`)));
   }
 
@@ -169,6 +172,9 @@ export class Connection {
     switch (message.kind) {
       case 'log':
         this.#onLog(message.level, message.text);
+        return;
+      case 'device':
+        this.#onDevice(message.device);
         return;
       case 'fatal':
         this.#fail(message.error);

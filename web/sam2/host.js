@@ -38,6 +38,8 @@ export class EngineHost {
   /** In order of use, the oldest first. @type {Map<number, { prediction: Prediction, image: number }>} */
   #predictions = new Map();
   #nextPrediction = 1;
+  /** The device of the last answer. */
+  #device = '';
   #videos = new VideoHost((message) => this.#platform.post(message, []));
   /** Settles when the request before is done. @type {Promise<unknown>} */
   #turn = Promise.resolve();
@@ -81,6 +83,7 @@ export class EngineHost {
       controller.signal.throwIfAborted();
       this.#module?.take_refused_bytes?.(); // of an earlier request, which has told it
       const body = await this.#handle(message, { onProgress, signal: controller.signal, transfer });
+      this.#tellDevice();
       this.#platform.post({ kind: 'reply', id, body }, transfer);
     } catch (error) {
       this.#platform.post({ kind: 'error', id, error: this.#told(plainError(error, fallbackCode(message.type))) }, []);
@@ -148,6 +151,15 @@ export class EngineHost {
   #deviceInfo(engine) {
     const { memory_bytes: memoryBytes, ...info } = JSON.parse(engine.device_info());
     return { ...info, ...(memoryBytes == null ? {} : { memoryBytes }), device: engine.device() };
+  }
+
+  /** Before an answer that another device gave: any call may have gone over to the CPU. */
+  #tellDevice() {
+    const now = this.#engine?.device() ?? '';
+    if (this.#engine !== null && this.#device !== '' && now !== this.#device) {
+      this.#platform.post({ kind: 'device', device: this.#deviceInfo(this.#engine) }, []);
+    }
+    this.#device = now;
   }
 
   /** @param {string} level @param {string} text */

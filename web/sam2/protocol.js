@@ -137,6 +137,7 @@
  *   | { kind: 'error', id: number, error: PlainError }
  *   | { kind: 'progress', id: number, stage: string, done: number, total: number }
  *   | { kind: 'wanted', ask: number, reader: number, index: number }
+ *   | { kind: 'device', device: DeviceInfo }
  *   | { kind: 'log', level: string, text: string }
  *   | { kind: 'fatal', error: PlainError }} FromWorker
  */

@@ -163,6 +163,9 @@ export class EngineSession {
     const connection = new Connection(port, {
       onLog: (level, text) => this.#options.emit('log', { level, text }),
       onDeath: (death) => this.#died(death),
+      onDevice: (device) => {
+        this.deviceInfo = device;
+      },
     });
     const device = this.#withoutGpu === '' ? this.#options.device : 'cpu';
     const lock = globalThis.navigator?.locks === undefined ? '' : `sam2-worker-${crypto.randomUUID()}`;

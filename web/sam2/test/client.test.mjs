@@ -214,6 +214,26 @@ test('an engine that fails on the GPU is replaced by one on the CPU at once; one
   }
 });
 
+test('a video that goes over to the CPU says so', async () => {
+  const engine = await import('../../test-browser/fake-engine.js');
+  let kind = 'webgpu';
+  class Engine extends engine.Engine {
+    static async create(device, onLog) { return Object.setPrototypeOf(await engine.Engine.create('auto', onLog), Engine.prototype); }
+    device() { return kind; }
+    device_info() { return JSON.stringify({ device: kind, why: kind === 'cpu' ? 'WebGPU failed' : 'it passed', threads: 1 }); }
+    video_add(...call) {
+      kind = 'cpu';
+      return super.video_add(...call);
+    }
+  }
+  const sam = await load(fakePorts({ module: { ...engine, Engine } }), { device: 'webgpu' });
+  const video = await sam.openVideo([picture()]);
+  assert.equal(sam.device, 'webgpu');
+  await soon(video.addPoints({ frame: 0, object: 1, points: [[1, 1]] }));
+  assert.deepEqual([sam.device, sam.deviceInfo.why], ['cpu', 'WebGPU failed']);
+  sam.dispose();
+});
+
 test('a refused model leaves the one before, and a new one encodes the picture again', async () => {
   const ports = fakePorts();
   const sam = await load(ports);
