@@ -29,7 +29,7 @@ def halves(b: int, k: int) -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_shipped_size():
     m = model.build()
     n = sum(p.numel() for p in m.parameters())
-    assert m.image_size == 512 and 4e6 < n < 8e6
+    assert m.image_size == 384 and 4e6 < n < 8e6
 
 
 def test_losses_at_known_places():
