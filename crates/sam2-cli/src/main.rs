@@ -32,7 +32,7 @@ use sam2_server::Settings;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: oom::Remembering = oom::Remembering;
+static ALLOCATOR: sam2::memory::Remembering = sam2::memory::Remembering;
 
 fn main() -> ExitCode {
     quiet_the_loader();

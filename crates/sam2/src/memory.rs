@@ -5,6 +5,9 @@ use sam2_checkpoint::config::ModelConfig;
 
 #[cfg(not(target_family = "wasm"))]
 mod limits;
+mod refused;
+
+pub use refused::{Remembering, take_refused};
 
 /// Bytes that loading the model and encoding one picture take at most.
 ///

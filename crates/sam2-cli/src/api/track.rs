@@ -49,19 +49,17 @@ impl Run {
             self.propagation.end(State::Cancelled, None);
             return Turn::Over;
         }
-        let (state, error) = match self.frame(video, session) {
-            Ok(true) => {
-                session.refresh(video);
-                return Turn::Again;
-            }
+        let tracked = self.frame(video, session);
+        // The view first: who waits for the end looks at it.
+        session.refresh(video);
+        let (state, error) = match tracked {
+            Ok(true) => return Turn::Again,
             Ok(false) => (State::Done, None),
             Err(error) => {
                 tracing::warn!(code = error.code(), "a propagation ended: {error}");
                 (State::Failed, Some(Failure::of(&error)))
             }
         };
-        // The view first: who waits for the end looks at it.
-        session.refresh(video);
         self.propagation.end(state, error);
         Turn::Over
     }
