@@ -3,42 +3,22 @@
  * adapter), files through a `<video>` element. Skipped where the page has not been built.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fixture, framesOf, goldenVideos, readNpz, stepsOf, trackedBy, worstOfVideo } from '../sam2/test/golden.mjs';
-import { launch, openPage } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { openPage } from './browser.mjs';
+import { BLANK_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
 
-const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
-const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
 
 const PATIENCE_MS = 300_000;
 
-let server;
-let browser;
-before(async () => {
-  if (skip !== false) return;
-  server = await startServer({
-    engine: 'built',
-    files: {
-      // These tests are of the package: the page would start an engine of its own beside theirs.
-      'blank.html': '<!doctype html><html lang="en"><title>blank</title><link rel="icon" href="data:,">',
-      'models/micro.yaml': await readFile(fixture('micro.yaml')),
-      'models/seed4.safetensors': await readFile(fixture('weights/seed4.safetensors')),
-      'models/seed41.safetensors': await readFile(fixture('weights/seed41.safetensors')),
-    },
-  });
-  browser = await launch({ webgpu: true });
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const on = stage(async () => ({
+  engine: 'built', files: { ...BLANK_PAGE, ...await microModels('seed4', 'seed41') },
+}), { webgpu: true }, NOT_BUILT);
 
 /** An empty page with the package and a micro model on a device. */
 async function withEngine(device, name = 'seed4') {
-  const hooks = await openPage(browser, server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
+  const hooks = await openPage(on.browser, on.server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
   await hooks.page.evaluate(async ([wanted, seed]) => {
     const { Sam2 } = await import(new URL('web/sam2/client.js', document.baseURI).href);
     const { js, wasm } = await (await fetch('pkg/assets.json')).json();
@@ -70,7 +50,7 @@ const ALL = { most: null, compares: () => true, least: 60 };
 for (const [device, name, { most, compares, least }] of [
   ['webgpu', 'seed4_tracks', FEW], ['cpu', 'seed4_tracks_late_both', ALL], ['cpu', 'seed41_session_masks', { ...ALL, least: 30 }],
 ]) {
-  test(`${device}: ${name} is tracked as the official code tracks it`, { skip }, async (t) => {
+  test(`${device}: ${name} is tracked as the official code tracks it`, { skip: NOT_BUILT }, async (t) => {
     const hooks = await withEngine(device, name);
     await hooks.page.evaluate(`globalThis.trackedBy = ${trackedBy}; undefined`);
     const { bounds, videos } = await goldenVideos();
@@ -85,7 +65,7 @@ for (const [device, name, { most, compares, least }] of [
   });
 }
 
-test('a video file: frames by their number, at their own colours, and nothing but video is refused', { skip }, async (t) => {
+test('a video file: frames by their number, at their own colours, and nothing but video is refused', { skip: NOT_BUILT }, async (t) => {
   const hooks = await withEngine('cpu');
   const file = [...await readFile(new URL('clips/two.webm', import.meta.url))];
   const found = await hooks.page.evaluate(async (bytes) => {

@@ -3,43 +3,21 @@
  * adapter. Where it has not been built the tests are skipped, unless SAM2_REQUIRE_WASM is set.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { answersOf, fixture, goldenCases, readNpz, worstOf } from '../sam2/test/golden.mjs';
 import { launch, openPage } from './browser.mjs';
-import { startServer } from './server.mjs';
-
-const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
-const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
+import { BLANK_PAGE, MICRO_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
 
 /** Compiling the module and its shaders on a busy machine of two cores takes a while. */
 const PATIENCE_MS = 240_000;
 const MICRO = 'weights/seed4.safetensors';
 
-let server;
-let browser;
-before(async () => {
-  if (skip !== false) return;
-  /** @type {Record<string, Buffer | string>} */
-  const files = {
-    'config.json': JSON.stringify({ schema: 1, model_size: null }),
-    // For tests of the package alone: the page would start an engine of its own beside theirs.
-    'blank.html': '<!doctype html><html lang="en"><title>blank</title><link rel="icon" href="data:,">',
-    // One small model with answers that are known, beside those of the built page.
-    'models/micro.yaml': await readFile(fixture('micro.yaml')),
-    'models/manifest.json': JSON.stringify({
-      schema: 1, default: 'micro', models: [{ name: 'micro', file: 'seed4.safetensors', config: 'micro.yaml', licence: 'MIT OR Apache-2.0' }],
-    }),
-  };
+const on = stage(async () => {
+  const files = { ...BLANK_PAGE, ...MICRO_PAGE, ...await microModels() };
   for (const { weights } of (await goldenCases()).images) files[`models/${weights.split('/').pop()}`] ??= await readFile(fixture(weights));
-  server = await startServer({ engine: 'built', files });
-  browser = await launch({ webgpu: true });
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+  return { engine: 'built', files };
+}, { webgpu: true }, NOT_BUILT);
 
 /** What is asked of a device. A click takes the software adapter seconds, and it knows nothing of a picture's size. */
 const ASKED = {
@@ -48,8 +26,8 @@ const ASKED = {
 };
 
 for (const device of ['cpu', 'webgpu']) {
-  test(`${device}: the whole way on the page, with an empty console`, { skip }, async (t) => {
-    const hooks = await openPage(browser, server, { path: `?device=${device}`, timeout: PATIENCE_MS });
+  test(`${device}: the whole way on the page, with an empty console`, { skip: NOT_BUILT }, async (t) => {
+    const hooks = await openPage(on.browser, on.server, { path: `?device=${device}`, timeout: PATIENCE_MS });
     assert.equal(await hooks.page.getByTestId('device').getAttribute('data-device'), device);
     await hooks.input.setInputFiles(fixture('images/wide.png'));
     assert.equal(await hooks.status.getAttribute('data-state'), 'encoding');
@@ -75,8 +53,8 @@ for (const device of ['cpu', 'webgpu']) {
     await hooks.context.close();
   });
 
-  test(`${device}: answers are the official code's`, { skip }, async (t) => {
-    const hooks = await openPage(browser, server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
+  test(`${device}: answers are the official code's`, { skip: NOT_BUILT }, async (t) => {
+    const hooks = await openPage(on.browser, on.server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
     const { bounds, images } = await goldenCases();
     const cases = images.filter(ASKED[device].cases);
     assert.ok(cases.length > 0);
@@ -110,21 +88,21 @@ for (const device of ['cpu', 'webgpu']) {
   });
 }
 
-test('without WebGPU, auto runs on the CPU and says why', { skip }, async () => {
+test('without WebGPU, auto runs on the CPU and says why', { skip: NOT_BUILT }, async () => {
   const plain = await launch();
-  const hooks = await openPage(plain, server, { timeout: PATIENCE_MS });
+  const hooks = await openPage(plain, on.server, { timeout: PATIENCE_MS });
   assert.equal(await hooks.page.getByTestId('device').getAttribute('data-device'), 'cpu');
   assert.match(await hooks.page.locator('#facts').innerText(), /CPU/);
   assert.deepEqual(hooks.complaints, []);
   await hooks.context.close();
-  const asked = await openPage(plain, server, { path: '?device=webgpu', state: 'error', timeout: PATIENCE_MS });
+  const asked = await openPage(plain, on.server, { path: '?device=webgpu', state: 'error', timeout: PATIENCE_MS });
   assert.match(await asked.status.innerText(), /WebGPU|GPU/i);
   await asked.context.close();
   await plain.close();
 });
 
-test('the worker dies: the real engine comes back with the picture', { skip }, async () => {
-  const hooks = await openPage(browser, server, { path: '?device=cpu', timeout: PATIENCE_MS });
+test('the worker dies: the real engine comes back with the picture', { skip: NOT_BUILT }, async () => {
+  const hooks = await openPage(on.browser, on.server, { path: '?device=cpu', timeout: PATIENCE_MS });
   await hooks.input.setInputFiles(fixture('images/tall.png'));
   await hooks.waitFor('idle', PATIENCE_MS);
   await hooks.clickAt(0.5, 0.5);

@@ -4,10 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch, openPage } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { stage } from './stage.mjs';
 
 const CLIP = fileURLToPath(new URL('clips/two.webm', import.meta.url));
 /** Where the disc and the square are on a frame of the clip, as parts of the picture (clips/make.py). */
@@ -15,21 +15,12 @@ const disc = (frame) => [(50 + 9 * frame) / 320, 120 / 180];
 const square = (frame) => [240 / 320, (36 + 4 * frame) / 180];
 const FRAMES = 20;
 
-let server;
-let browser;
-before(async () => {
-  server = await startServer();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const on = stage();
 
 /** @param {string} name @param {(hooks: any) => Promise<void>} body @param {object} [options] */
 function clipTest(name, body, { complaints = true, ...options } = {}) {
   test(name, async () => {
-    const hooks = await openPage(browser, server, options);
+    const hooks = await openPage(on.browser, on.server, options);
     const { page } = hooks;
     const more = {
       ...hooks,
@@ -296,7 +287,7 @@ clipTest('another model asks the same prompts again', async (hooks) => {
 
 test('the camera: a thing is clicked and followed', async () => {
   const withCamera = await launch({ args: ['--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream'] });
-  const hooks = await openPage(withCamera, server);
+  const hooks = await openPage(withCamera, on.server);
   await hooks.page.locator('#camera').click();
   await hooks.canvas.waitFor();
   await hooks.waitFor('idle');

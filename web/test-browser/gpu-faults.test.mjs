@@ -6,42 +6,23 @@
  * rows of tests/trust/FAULTS.md; with `SAM2_FAULT_TABLE=destroy` only those of lost devices.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fixture } from '../sam2/test/golden.mjs';
-import { launch, openPage } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { openPage } from './browser.mjs';
+import { BLANK_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
 
-const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
-const skip = built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
 const FULL = process.env.SAM2_FAULT_TABLE !== undefined;
 const SPOILED = process.env.SAM2_FAULT_TABLE !== 'destroy';
 const PATIENCE_MS = FULL ? 1_800_000 : 600_000;
 const KINDS = ['nan', 'infinite', 'zeros', 'truncated', 'swapped halves', 'stale', 'one bit', '64 bits'];
 
-let server;
-let browser;
-before(async () => {
-  if (skip !== false) return;
+const on = stage(async () => {
   const worker = await readFile(new URL('../dist/web/sam2/worker.js', import.meta.url), 'utf8');
   const faults = await readFile(new URL('gpu-faults.js', import.meta.url), 'utf8');
-  server = await startServer({
-    engine: 'built',
-    files: {
-      // Imports stand first in a module whatever the order; what runs before the engine opens is early enough.
-      'web/sam2/worker.js': `${faults}\n${worker}`,
-      'blank.html': '<!doctype html><html lang="en"><title>blank</title><link rel="icon" href="data:,">',
-      'models/micro.yaml': await readFile(fixture('micro.yaml')),
-      'models/seed4.safetensors': await readFile(fixture('weights/seed4.safetensors')),
-    },
-  });
-  browser = await launch({ webgpu: true });
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+  // Imports stand first in a module whatever the order; what runs before the engine opens is early enough.
+  return { engine: 'built', files: { 'web/sam2/worker.js': `${faults}\n${worker}`, ...BLANK_PAGE, ...await microModels('seed4') } };
+}, { webgpu: true }, NOT_BUILT);
 
 /** In the page: the tools of these tests, as `globalThis.rig`. @param {number[]} png */
 async function makeRig(png) {
@@ -185,8 +166,8 @@ function note({ kind, where, rate }, outcome, answers, right) {
   return { ...row, injected };
 }
 
-test('webgpu: spoiled reads and lost devices show no wrong mask', { skip, timeout: PATIENCE_MS * 3 }, async () => {
-  const { page, context } = await openPage(browser, server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
+test('webgpu: spoiled reads and lost devices show no wrong mask', { skip: NOT_BUILT, timeout: PATIENCE_MS * 3 }, async () => {
+  const { page, context } = await openPage(on.browser, on.server, { path: 'blank.html', state: '', timeout: PATIENCE_MS });
   page.on('console', (message) => message.type() === 'error' && console.log(`console: ${message.text()}`));
   await page.evaluate(makeRig, [...await readFile(fixture('images/wide.png'))]);
   const rig = (work, ...args) => page.evaluate(work, args);

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { inflateSync } from 'node:zlib';
-import { launch, openPage } from './browser.mjs';
+import { openPage } from './browser.mjs';
 import { FAKE_MODELS, startServer } from './server.mjs';
+import { stage } from './stage.mjs';
 
 const sample = (name) => fileURLToPath(new URL(`../app/samples/${name}`, import.meta.url));
 /** 451 x 300 */
@@ -15,21 +16,12 @@ const CAT = sample('cat.jpg');
 /** 640 x 427 */
 const ROCKET = sample('rocket.jpg');
 
-let server;
-let browser;
-before(async () => {
-  server = await startServer();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
+const on = stage();
 
 /** A test with a page of its own, whose console must stay empty and whose requests must stay at home. */
 function pageTest(name, body, options = {}) {
   test(name, async () => {
-    const hooks = await openPage(browser, server, options);
+    const hooks = await openPage(on.browser, on.server, options);
     try {
       await body(hooks);
       assert.deepEqual(hooks.complaints, [], 'the console is empty');
@@ -116,14 +108,14 @@ pageTest('negative by right click, Alt and the switch; undo and reset bring mask
     await hooks.clickAt(0.2, 0.3);
   });
   assert.ok(areas[0] > areas[1] && areas[1] > areas[2] && areas[2] > areas[3] && areas[4] > areas[3], String(areas));
-  const before = server.requests.length;
+  const before = on.server.requests.length;
   for (const expected of [areas[3], areas[2], areas[1]]) {
     await hooks.page.keyboard.press('z');
     assert.equal(await hooks.area(), expected, 'in the same moment: nothing is computed again');
   }
   await hooks.page.locator('#undo').click();
   assert.equal(await hooks.area(), areas[0]);
-  assert.equal(server.requests.length, before);
+  assert.equal(on.server.requests.length, before);
   await hooks.clickAt(0.2, 0.3);
   await hooks.page.keyboard.press('Escape');
   assert.equal(await hooks.mask.getAttribute('data-area'), null);
@@ -325,7 +317,7 @@ pageTest('a dropped model file is loaded', async (hooks) => {
 });
 
 pageTest('the model is kept: the second visit fetches nothing, a damaged copy is fetched again', async (hooks) => {
-  const fetched = () => server.requests.filter(({ path }) => path === '/models/first.safetensors').length;
+  const fetched = () => on.server.requests.filter(({ path }) => path === '/models/first.safetensors').length;
   const before = fetched();
   await hooks.page.reload();
   await hooks.waitFor('ready');
@@ -345,10 +337,10 @@ pageTest('the model is kept: the second visit fetches nothing, a damaged copy is
 });
 
 test('a cut download goes on where it ended', async () => {
-  server.trouble.cutAfter = 100_000;
-  server.requests.length = 0;
-  const hooks = await openPage(browser, server, { path: '?model=second' });
-  const parts = server.requests.filter(({ path }) => path === '/models/second.safetensors');
+  on.server.trouble.cutAfter = 100_000;
+  on.server.requests.length = 0;
+  const hooks = await openPage(on.browser, on.server, { path: '?model=second' });
+  const parts = on.server.requests.filter(({ path }) => path === '/models/second.safetensors');
   // Chromium's own cache may ask for a byte of the rest first.
   assert.ok(parts.length >= 2);
   assert.match(parts[1].range, /^bytes=100000-/);
@@ -360,7 +352,7 @@ for (const [how, crash] of [
   ['with an uncaught error', () => setTimeout(() => { throw new Error('a crash for the test'); })],
 ]) {
   test(`the worker dies, ${how}: the page recovers with picture and clicks`, async () => {
-    const hooks = await openPage(browser, server);
+    const hooks = await openPage(on.browser, on.server);
     await openCat(hooks);
     await hooks.clickAt(0.5, 0.5);
     await hooks.waitFor('idle');
@@ -381,11 +373,11 @@ test('?device= and ?model=: obeyed, or an error that says what is accepted', asy
   for (const [path, words] of [
     ['?device=webgpu', /no WebGPU/], ['?device=tpu', /tpu is not known/], ['?model=nanoo', /no model named nanoo/], ['?model=gone.pt', /404/],
   ]) {
-    const hooks = await openPage(browser, server, { path, state: 'error' });
+    const hooks = await openPage(on.browser, on.server, { path, state: 'error' });
     assert.match(await hooks.status.innerText(), words, path);
     await hooks.context.close();
   }
-  const hooks = await openPage(browser, server, { path: '?model=second&device=cpu' });
+  const hooks = await openPage(on.browser, on.server, { path: '?model=second&device=cpu' });
   assert.equal(await hooks.page.locator('#model-name').innerText(), 'Nano, second');
   await hooks.context.close();
 });
@@ -394,7 +386,7 @@ test('a model from another host: asked first with host and size, nothing fetched
   const other = await startServer();
   const { length } = FAKE_MODELS['second.safetensors'];
   const address = `${other.url}models/second.safetensors`;
-  const hooks = await openPage(browser, server, { path: `?model=${encodeURIComponent(address)}&bytes=${length}`, state: 'loading' });
+  const hooks = await openPage(on.browser, on.server, { path: `?model=${encodeURIComponent(address)}&bytes=${length}`, state: 'loading' });
   const dialog = hooks.page.locator('#ask');
   await dialog.waitFor();
   assert.match(await dialog.innerText(), new RegExp(`${new URL(other.url).host}.*200 kB`, 's'));
@@ -445,7 +437,7 @@ pageTest('a phone: nothing wider than the screen; tap adds, long press removes',
 
 test('under a sub-path', async () => {
   const deep = await startServer({ prefix: '/some/sub/path/' });
-  const hooks = await openPage(browser, deep);
+  const hooks = await openPage(on.browser, deep);
   await openCat(hooks);
   assert.deepEqual(hooks.complaints, []);
   await hooks.context.close();
@@ -457,14 +449,14 @@ for (const [what, sabotage, words] of [
   ['full', "FileSystemSyncAccessHandle.prototype.write = () => { throw new DOMException('full', 'QuotaExceededError'); };", /storage is full/],
 ]) {
   test(`storage that is ${what}: the model is kept in memory and the page says so`, async () => {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 720 } });
+    const context = await on.browser.newContext({ viewport: { width: 1280, height: 720 } });
     const page = await context.newPage();
     // A worker has no init scripts, so its own script is served with the sabotage in front.
     await page.route('**/web/sam2/worker.js', async (route) => {
       const response = await route.fetch();
       await route.fulfill({ response, body: `${sabotage}\n${await response.text()}` });
     });
-    await page.goto(server.url);
+    await page.goto(on.server.url);
     await page.locator('[data-testid=status][data-state=ready]').waitFor({ state: 'attached' });
     assert.match(await page.locator('#model-note').innerText(), words);
     await page.reload();

@@ -4,44 +4,23 @@
  * and nothing times out. Linux only.
  */
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import { fixture } from '../sam2/test/golden.mjs';
-import { launch, openPage } from './browser.mjs';
-import { startServer } from './server.mjs';
+import { openPage } from './browser.mjs';
+import { MICRO_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
 
-const built = existsSync(new URL('../dist/index.html', import.meta.url)) && existsSync(new URL('../dist/pkg/assets.json', import.meta.url));
-const skip = process.platform !== 'linux' ? 'processes are stopped by signals'
-  : built || process.env.SAM2_REQUIRE_WASM !== undefined ? false : 'the page is not built: cargo xtask wasm';
+const skip = process.platform !== 'linux' ? 'processes are stopped by signals' : NOT_BUILT;
 const PATIENCE_MS = 300_000;
 /** Of every half second the page has a tenth: a fifth of one core. */
 const BURST = { stopped: 400, running: 100 };
 
-let server;
-let browser;
-before(async () => {
-  if (skip !== false) return;
-  server = await startServer({
-    engine: 'built',
-    files: {
-      'config.json': JSON.stringify({ schema: 1, model_size: null }),
-      'models/micro.yaml': await readFile(fixture('micro.yaml')),
-      'models/seed4.safetensors': await readFile(fixture('weights/seed4.safetensors')),
-      'models/manifest.json': JSON.stringify({
-        schema: 1, default: 'micro', models: [{ name: 'micro', file: 'seed4.safetensors', config: 'micro.yaml', licence: 'MIT OR Apache-2.0' }],
-      }),
-    },
-  });
-  browser = await launch({ args: [`--user-agent-marker=${MARK}`] });
-});
-after(async () => {
-  await browser?.close();
-  await server?.close();
-});
-
 /** Finds this browser's processes among all: their command lines carry it. */
 const MARK = `sam2-starved-${process.pid}`;
+
+const on = stage(async () => ({
+  engine: 'built', files: { ...MICRO_PAGE, ...await microModels('seed4') },
+}), { args: [`--user-agent-marker=${MARK}`] }, skip);
 
 /** The processes that run pages and their workers. @returns {Promise<number[]>} */
 async function renderers() {
@@ -107,7 +86,7 @@ async function session(hooks) {
 }
 
 test('a fifth of a core, in bursts: the same masks to the bit, no fault, no timeout', { skip, timeout: 2 * PATIENCE_MS }, async (t) => {
-  const hooks = await openPage(browser, server, { path: '?device=cpu', timeout: PATIENCE_MS });
+  const hooks = await openPage(on.browser, on.server, { path: '?device=cpu', timeout: PATIENCE_MS });
   const plain = await session(hooks);
   const ids = await renderers();
   assert.ok(ids.length > 0, 'the page has a process');
