@@ -41,9 +41,9 @@ def draw(picture: np.ndarray, mask: np.ndarray, clicks: np.ndarray, box: np.ndar
     return out
 
 
-def gallery(state: dict[str, torch.Tensor], folder: Path, out: Path, side: int | None = None) -> None:
+def gallery(state: dict[str, torch.Tensor], folder: Path, out: Path) -> None:
     """Writes a sheet of the predictions for `PROMPTS` on the pictures NAME.jpg of a folder."""
-    p, tiles, shown = predictor(state, side), [], None
+    p, tiles, shown = predictor(state), [], None
     for name, words, clicks, box in PROMPTS:
         if name != shown:
             picture = read(folder / f"{name}.jpg")
