@@ -61,16 +61,21 @@ def bend(layer: Layer, fx: np.ndarray, fy: np.ndarray, amount: float) -> Layer:
     )
 
 
-def clip(rng: np.random.Generator, bank: SpriteBank, photos, side: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
-    """Frames uint8 [T, S, S, 3] and one object's masks bool [T, S, S], well visible on frame 0 (elsewhere maybe gone)."""
+def clip(
+    rng: np.random.Generator, bank: SpriteBank, photos, side: int, frames: int, span: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frames uint8 [T, S, S, 3] and one object's masks bool [T, S, S], well visible on frame 0 (elsewhere maybe gone).
+
+    `span` is the share of the whole movement that these frames show: 1 is a clip of a few seconds, 0.1 neighbouring frames.
+    """
     while True:
-        pictures, owners, area = _draw(rng, bank, photos, side, frames)
+        pictures, owners, area = _draw(rng, bank, photos, side, frames, span)
         first = owners[0] == 1
         if first.sum() > 0.008 * side * side and first.sum() > 0.45 * area:
             return pictures, owners == 1
 
 
-def _draw(rng, bank, photos, side: int, frames: int):
+def _draw(rng, bank, photos, side: int, frames: int, span: float):
     lamp = Light.draw(rng)
     wide = int(side * 1.5)
     ground = textures.backdrop(rng, photos, wide).astype(np.float32) / 255
@@ -97,7 +102,7 @@ def _draw(rng, bank, photos, side: int, frames: int):
     owners = np.zeros((frames, side, side), np.uint8)
     area = 0.0
     for f in range(frames):
-        t = f / max(1, frames - 1)
+        t = span * f / max(1, frames - 1)
         z = float(np.exp(zoom * t))
         shift = pan * t + rng.normal(0, shake, 2)
         m = np.array([[z, 0, 0.0], [0, z, 0.0]])

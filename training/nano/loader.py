@@ -56,16 +56,22 @@ class Scenes(IterableDataset):
 
 
 class Clips(IterableDataset):
-    """Endless clips: dict of image uint8 [T, 3, S, S] and masks uint8 [T, S, S] of one object."""
+    """Endless clips: dict of image uint8 [T, 3, S, S] and masks uint8 [T, S, S] of one object.
 
-    def __init__(self, cache: Path, side: int, frames: int, seed: int, start: int = 0):
+    Each shows a share of its whole movement between `slow` and 1, even on a logarithmic scale.
+    """
+
+    def __init__(self, cache: Path, side: int, frames: int, seed: int, start: int = 0, slow: float = 1.0):
         self.cache, self.side, self.frames, self.seed, self.start = cache, side, frames, seed, start
+        self.slow = slow
 
     def __iter__(self):
         bank, photos, worker, workers = open_worker(self.cache)
         i = self.start + worker
         while True:
-            pictures, masks = clip(np.random.default_rng([self.seed, i]), bank, photos, self.side, self.frames)
+            rng = np.random.default_rng([self.seed, i])
+            span = float(np.exp(rng.uniform(np.log(self.slow), 0))) if self.slow < 1 else 1.0
+            pictures, masks = clip(rng, bank, photos, self.side, self.frames, span)
             i += workers
             yield {
                 "image": torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),
@@ -108,8 +114,8 @@ def zoom(rng: np.random.Generator, s: Scene) -> Scene:
     return Scene(grow(s.image, cv2.INTER_LINEAR), objects, grow(s.parts, cv2.INTER_NEAREST), area.astype(float))
 
 
-def again(rng: np.random.Generator, s: Scene, closer: float = 0.5) -> Scene:
-    """The scene once more: mirrored half the time, `closer` as often, with another exposure and white balance."""
+def again(rng: np.random.Generator, s: Scene, closer: float = 0.65) -> Scene:
+    """The scene once more: mirrored half the time, `closer` of the times seen closer, with another exposure and white balance."""
     if rng.random() < closer:
         s = zoom(rng, s)
     gain = rng.uniform(0.75, 1.25) * (1 + rng.normal(0, 0.06, 3))

@@ -19,8 +19,9 @@ import torch
 from . import evaluate, loader
 from .clicks import click_grads
 from .dense import DenseHead, dense_loss
+from .memory import StoredClips, begin
 from .model import build, normalise, twin
-from .video import MemoryHint, video_step
+from .video import MemoryHint, follow, video_step
 
 PHASES = Path(__file__).resolve().parents[1] / "phases.toml"
 SAVE_SECONDS = 150
@@ -77,17 +78,20 @@ class Trainer:
             self.model.load_state_dict(state)
 
     def make_optimiser(self, p: dict) -> None:
-        encoder = list(self.model.image_encoder.parameters())
-        ids = {id(q) for q in encoder}
-        rest = [q for q in self.model.parameters() if id(q) not in ids]
-        rest += [*self.head.parameters(), *self.hint.parameters()]
+        groups: dict[str, list] = {"encoder": [], "decoder": [], "rest": [*self.head.parameters(), *self.hint.parameters()]}
+        for name, q in self.model.named_parameters():
+            # What forward_image runs is the encoder: stored features have been through conv_s0 and conv_s1.
+            if name.startswith(("image_encoder.", "sam_mask_decoder.conv_s")):
+                groups["encoder"].append(q)
+            else:
+                groups["decoder" if name.startswith(("sam_mask_decoder.", "sam_prompt_encoder.")) else "rest"].append(q)
         self.optimiser = torch.optim.AdamW(
-            [{"params": encoder, "kind": "encoder"}, {"params": rest, "kind": "rest"}],
+            [{"params": params, "kind": kind} for kind, params in groups.items()],
             lr=p["lr"], betas=(0.9, 0.98), weight_decay=0.03,
         )  # fmt: skip
-        if self.saved_optimiser is not None:
-            self.optimiser.load_state_dict(self.saved_optimiser)
-            self.saved_optimiser = None
+        saved, self.saved_optimiser = self.saved_optimiser, None
+        if saved is not None and [len(g["params"]) for g in saved["param_groups"]] == [len(v) for v in groups.values()]:
+            self.optimiser.load_state_dict(saved)
 
     def set_rates(self, p: dict) -> bool:
         """Sets this step's rates: warm-up, then cosine to `end` of the rate; returns whether the encoder learns."""
@@ -97,7 +101,7 @@ class Trainer:
         rate *= end + (1 - end) * 0.5 * (1 + np.cos(np.pi * min(at, 1)))
         learns = self.step >= p.get("freeze", 0)
         for g in self.optimiser.param_groups:
-            g["lr"] = float(rate) * (p.get("encoder", 1.0) * learns if g["kind"] == "encoder" else 1.0)
+            g["lr"] = float(rate) * {"encoder": p.get("encoder", 1.0) * learns, "decoder": p.get("decoder", 1.0), "rest": 1.0}[g["kind"]]
         return learns
 
     def update_average(self) -> None:
@@ -189,6 +193,8 @@ class Trainer:
             return None
         model = twin(self.model, c["side"]).train()
         frames = c.get("frames", 4)
+        if "pool" in c:
+            return self.stored_clips(p, c, model, frames)
         data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase, start=self.step * c["batch"])
         batches = loader.batches(data, c["batch"], 1)
 
@@ -199,9 +205,29 @@ class Trainer:
 
         return step
 
+    def stored_clips(self, p: dict, c: dict, model, frames: int):
+        """As `clips_beside`, on `pool` clips encoded once: the image encoder has to stand still through the phase."""
+        if p.get("freeze", 0) < p["steps"]:
+            raise ValueError(f"phase {p['name']}: stored clips need freeze >= steps, the image encoder would leave its features behind")
+        count = c["pool"]
+        stored = StoredClips(self.work / "clips")
+        stored.fill(model, self.cache, 101 + self.phase, count, frames, c.get("slow", 1.0))
+        if c.get("begin") and self.step == 0:
+            begin(model, stored.batch(model, np.arange(min(100, count)))[0]["backbone_fpn"][2])
+
+        def step(rng: np.random.Generator) -> dict:
+            out, masks = stored.batch(model, rng.integers(0, count, c["batch"]))
+            return follow(model, out, masks, rng, p.get("focal", 0.0), self.hint)[1]
+
+        return step
+
     def run_phase(self) -> None:
         p = self.phases()[self.phase]
         self.resize(p["side"])
+        if p.get("from_average") and self.step == 0:
+            self.model.load_state_dict(self.average)
+            # The average starts anew: modules that `begin` sets are no mean of what they were and what they become.
+            self.average, self.updates = {}, 0
         self.make_optimiser(p)
         self.model.train()
         start = self.step * p["batch"]

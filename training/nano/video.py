@@ -70,8 +70,12 @@ def video_step(model, frames: torch.Tensor, masks: torch.Tensor, rng: np.random.
     learns masks (best of three where the official tracker outputs three), IoU and presence; `hint` teaches the memory
     directly. Returns loss and mean J.
     """
-    b, t = frames.shape[:2]
-    out = encode(model, frames.flatten(0, 1))
+    return follow(model, encode(model, frames.flatten(0, 1)), masks, rng, focal, hint)
+
+
+def follow(model, out: dict, masks: torch.Tensor, rng: np.random.Generator, focal: float, hint: MemoryHint):
+    """`video_step` on frames already encoded: `out` as `encode` gives it, for masks uint8 [B, T, S, S]."""
+    b, t = masks.shape[:2]
     target = F.avg_pool2d(masks.float(), 4)
     hard = (target > 0.5).numpy()
     present = masks.flatten(2).any(2).float()
