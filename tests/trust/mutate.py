@@ -64,7 +64,7 @@ MUTATIONS = [
     ("inputs", "what goes into an answer is not held against its seals", "crates/sam2/src/checked/mod.rs",
      "    for input in inputs {\n        counted(|| input.verify_on_host(runtime))?;", "    for input in &inputs[..0] {\n        counted(|| input.verify_on_host(runtime))?;",
      FAULTS, "no_fault_shows_a_wrong_mask"),
-    ("recall", "the seal of cached features is not asked for before a memory is made of them", "crates/sam2/src/video/network.rs",
+    ("recall", "the seal of cached features is not asked for before a memory is made of them", "crates/sam2/src/video/remember.rs",
      "        verify(self.model.runtime(), &features.input()).await?;\n", "", FAULTS, "no_fault_shows_a_wrong_mask"),
     ("read", "what arrived is not held against what was sent", "crates/sam2/src/checked/mod.rs",
      "            counted(|| print.verify(&Fingerprint::of(&got))).map_err(fault)?;", "            counted(|| print.verify(&print)).map_err(fault)?;",

@@ -41,6 +41,7 @@ mod network;
 mod output;
 mod prompts;
 mod propagate;
+mod remember;
 mod saved;
 mod sealed;
 mod state;
