@@ -71,6 +71,21 @@ impl Error {
             Self::Video(_) => "unsupported_video",
         }
     }
+
+    /// [`Error::DeviceLost`] with what the driver said, on one line and without the backtrace after it.
+    pub(crate) fn device_lost(said: impl std::fmt::Debug) -> Self {
+        let said = format!("{said:?}");
+        let line: Vec<&str> = said
+            .lines()
+            .map(str::trim)
+            .take_while(|line| !line.to_ascii_lowercase().contains("backtrace"))
+            .filter(|line| !line.is_empty())
+            .collect();
+        Self::DeviceLost(match line.is_empty() {
+            true => "its driver failed".to_owned(),
+            false => line.join(" "),
+        })
+    }
 }
 
 impl From<Fault> for Error {
@@ -82,5 +97,31 @@ impl From<Fault> for Error {
 impl From<Box<Fault>> for Error {
     fn from(fault: Box<Fault>) -> Self {
         Self::Fault(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Error;
+
+    /// What Burn's errors print for `{:?}`.
+    struct Said(&'static str);
+
+    impl std::fmt::Debug for Said {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    #[test]
+    fn what_the_driver_said_is_one_line_without_a_backtrace() {
+        let said = "An error happened during execution\nCaused by:\n  Device is lost\n\nBackTrace:\nNo backtrace available\n 0: main";
+        let lost = Error::device_lost(Said(said));
+        assert!(
+            matches!(&lost, Error::DeviceLost(text) if text == "An error happened during execution Caused by: Device is lost"),
+            "{lost}"
+        );
+        let silent = Error::device_lost(Said("Backtrace: none"));
+        assert!(matches!(&silent, Error::DeviceLost(text) if text == "its driver failed"));
     }
 }

@@ -277,14 +277,8 @@ pub(crate) async fn tensor<const D: usize>(
     let shape = tensor.dims();
     let n: usize = shape.iter().product();
     let place = tensor.device();
-    let lost = |e: String| Error::DeviceLost(e);
-    let data = tensor
-        .into_data_async()
-        .await
-        .map_err(|e| lost(format!("{e:?}")))?;
-    let mut values = data
-        .try_into_vec::<f32>()
-        .map_err(|e| lost(format!("{e:?}")))?;
+    let data = tensor.into_data_async().await.map_err(Error::device_lost)?;
+    let mut values = data.try_into_vec::<f32>().map_err(Error::device_lost)?;
     let mut state = state();
     let fresh = values.clone();
     if let Some(corruption) = state.turn(false, site, device) {

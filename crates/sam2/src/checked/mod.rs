@@ -220,14 +220,13 @@ async fn read_once(
                 .register(sums)
                 .execute_async()
                 .await
-                .map_err(|e| Error::DeviceLost(format!("{e:?}")))?
+                .map_err(Error::device_lost)?
                 .into_iter();
             let mut next = || {
                 let data = data
                     .next()
                     .ok_or_else(|| Error::DeviceLost("no data".to_owned()))?;
-                data.try_into_vec::<f32>()
-                    .map_err(|e| Error::DeviceLost(format!("{e:?}")))
+                data.try_into_vec::<f32>().map_err(Error::device_lost)
             };
             (next()?, Sums::Device(next()?))
         }
@@ -267,9 +266,8 @@ enum Sums {
 
 async fn take(values: Tensor<1>) -> Result<Vec<f32>, Error> {
     let data = values.into_data_async().await;
-    let data = data.map_err(|e| Error::DeviceLost(format!("{e:?}")))?;
-    data.try_into_vec::<f32>()
-        .map_err(|e| Error::DeviceLost(format!("{e:?}")))
+    let data = data.map_err(Error::device_lost)?;
+    data.try_into_vec::<f32>().map_err(Error::device_lost)
 }
 
 /// Two weighted sums of every block of the values, and the request's number.
