@@ -22,6 +22,8 @@ def main() -> None:
         c.add_argument("--phases", type=Path, help="curriculum (default training/phases.toml)")
         c.add_argument("--data", type=Path, help="labelled photographs to evaluate on while training (manifest.json)")
         c.add_argument("--threads", type=int, default=2)
+        c.add_argument("--start", type=Path, help="weights to begin with where WORK has no checkpoint (.safetensors, official keys)")
+        c.add_argument("--phase", help="name of the phase to begin with, with --start")
     c = command("export", "official .pt and f16 .safetensors")
     c.add_argument("--checkpoint", type=Path, help="default WORK/best.pt, else WORK/checkpoint.pt")
     c = command("eval", "the protocol of the model card, through the official predictor")
@@ -44,7 +46,10 @@ def main() -> None:
     if args.command in ("run", "train"):
         from .train import PHASES, Trainer
 
-        Trainer(args.work, cache, args.phases or PHASES, args.data, args.threads).run()
+        trainer = Trainer(args.work, cache, args.phases or PHASES, args.data, args.threads)
+        if args.start and trainer.total == 0:
+            trainer.start(args.start, args.phase)
+        trainer.run()
     if args.command in ("run", "export"):
         from . import export
 

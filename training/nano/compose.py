@@ -81,6 +81,10 @@ def dress(rng: np.random.Generator, sprite: np.ndarray, photos) -> np.ndarray:
         spots = textures.field(rng, h, w, int(rng.integers(1, 4)), int(rng.integers(2, 7)))
         m = np.clip((spots - rng.uniform(-0.5, 1)) * rng.uniform(4, 30), 0, 1)[..., None] * rng.uniform(0.6, 1)
         albedo = albedo * (1 - m) + textures.colour(rng) / 255 * m
+    if photos is not None and rng.random() < 0.12:
+        # All of it in one photograph's texture: only outline and a little shading tell it from a backdrop like that.
+        mix = rng.uniform(0.6, 0.95)
+        albedo = albedo * (1 - mix) + photos.crop(rng, h, w).astype(np.float32) / 255 * mix
     if rng.random() < 0.1:
         albedo *= np.clip(1 + 0.2 * textures.field(rng, h, w, 5, 6)[..., None], 0.2, 2)
     return albedo.clip(0, 1)

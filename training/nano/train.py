@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 from . import evaluate, loader
 from .clicks import click_grads
@@ -56,6 +57,20 @@ class Trainer:
         self.average, self.saved_optimiser = c["average"], c["optimiser"]
         self.phase, self.step, self.total = c["phase"], c["step"], c["total"]
         self.updates, self.seconds, self.best = c["updates"], c["seconds"], c["best"]
+
+    def start(self, weights: Path, phase: str | None) -> None:
+        """Begins with the weights of a .safetensors file under official keys, at the phase of that name (default: the first)."""
+        state = {k: v.float() for k, v in load_file(weights).items()}
+        self.model.load_state_dict(state)
+        self.average = {k: v.clone() for k, v in state.items()}
+        # The average is one of many updates already: it does not begin anew at the first step.
+        self.updates = 1000
+        if phase is not None:
+            names = [p["name"] for p in self.phases()]
+            if phase not in names:
+                raise ValueError(f"no phase called {phase} in {self.phase_file}; there are {', '.join(names)}")
+            self.phase = names.index(phase)
+        print(f"starts from {weights} at phase {self.phases()[self.phase]['name']}", flush=True)
 
     def save(self) -> None:
         state = {

@@ -147,3 +147,22 @@ def test_the_official_predictor_runs_at_another_size():
 def test_halves_keep_a_sequence_together():
     items = [{"image": f"davis_img/{n}.jpg"} for n in ("car-turn_00010", "car-turn_00020", "dog_00001")]
     assert evaluate.scene_of(items[0]) == evaluate.scene_of(items[1]) != evaluate.scene_of(items[2])
+
+
+def test_training_starts_from_shipped_weights_at_a_phase(tmp_path):
+    from safetensors.torch import save_file
+
+    from nano.train import Trainer
+
+    phases = tmp_path / "phases.toml"
+    phases.write_text('[[phase]]\nname = "one"\nside = 64\n[[phase]]\nname = "two"\nside = 128\n')
+    torch.manual_seed(5)
+    shipped = {k: v.half() if v.dtype.is_floating_point else v for k, v in model.build(64).state_dict().items()}
+    save_file({k: v.contiguous() for k, v in shipped.items()}, tmp_path / "shipped.safetensors")
+    trainer = Trainer(tmp_path, tmp_path, phases, threads=1)
+    trainer.start(tmp_path / "shipped.safetensors", "two")
+    assert trainer.phase == 1
+    for state in (trainer.model.state_dict(), trainer.average):
+        assert all(torch.equal(state[k], v.float()) for k, v in shipped.items())
+    with pytest.raises(ValueError, match="no phase called three in .*; there are one, two"):
+        trainer.start(tmp_path / "shipped.safetensors", "three")
