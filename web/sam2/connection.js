@@ -67,6 +67,7 @@ export class Connection {
   /** @type {(device: import('./index.d.ts').DeviceInfo) => void} */
   #onDevice;
   #watch = new AbortController();
+  #watched = false;
   /** What gives the frames of each open video. @type {Map<number, (index: number) => Promise<Picture>>} */
   #readers = new Map();
 
@@ -88,12 +89,13 @@ export class Connection {
   }
 
   /**
-   * Asks for a named lock that the worker holds for life. It is granted when the worker is gone,
+   * Asks, once, for a named lock that the worker holds for life. It is granted when the worker is gone,
    * also when the browser ended it without any event.
    * @param {string} lock
    */
   watchLock(lock) {
-    if (lock === '') return;
+    if (lock === '' || this.#watched) return;
+    this.#watched = true;
     navigator.locks
       .request(lock, { signal: this.#watch.signal }, () => this.#die(new WorkerDied('The engine stopped without a word.')))
       .catch(() => undefined); // the watch ended with close()

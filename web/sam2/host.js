@@ -24,6 +24,7 @@ const KEPT_PREDICTIONS = 32;
  * @property {(message: FromWorker, transfer: Transferable[]) => void} post
  * @property {(assets: EngineAssets, onProgress: OnProgress, signal: AbortSignal) => Promise<EngineModule>} loadModule
  * @property {(lock: string) => Promise<void>} holdLock
+ * @property {() => Promise<string>} [whyNoGpu] why the engine must not open the GPU; empty where it may try
  */
 
 export class EngineHost {
@@ -40,6 +41,8 @@ export class EngineHost {
   #nextPrediction = 1;
   /** The device of the last answer. */
   #device = '';
+  /** Why `auto` did not ask the engine for the GPU; empty where it did. */
+  #whyNoGpu = '';
   #videos = new VideoHost((message) => this.#platform.post(message, []));
   /** Settles when the request before is done. @type {Promise<unknown>} */
   #turn = Promise.resolve();
@@ -140,17 +143,33 @@ export class EngineHost {
 
   /** @param {import('./protocol.js').RequestTable['open']['body']} body @param {{ onProgress: OnProgress, signal: AbortSignal }} context */
   async #open(body, { onProgress, signal }) {
-    // The client waits for this lock: it is granted when this worker is gone, however it went.
+    // The client waits for this lock from the first sign of progress on: it is granted when this worker is
+    // gone, however it went.
     await this.#platform.holdLock(body.lock);
+    onProgress('engine', 0, body.assets?.wasmBytes ?? 0);
     this.#module = await this.#platform.loadModule(body.assets, onProgress, signal);
-    this.#engine = await this.#module.Engine.create(body.device, (level, text) => this.#log(level, text));
+    const device = await this.#usableDevice(body.device);
+    signal.throwIfAborted();
+    this.#engine = await this.#module.Engine.create(device, (level, text) => this.#log(level, text));
     return this.#deviceInfo(this.#engine);
+  }
+
+  /** @param {'auto' | 'webgpu' | 'cpu'} asked */
+  async #usableDevice(asked) {
+    this.#whyNoGpu = '';
+    const why = asked === 'cpu' ? '' : await this.#platform.whyNoGpu?.() ?? '';
+    if (why === '') return asked;
+    if (asked === 'webgpu') throw new Sam2Error('no_webgpu', `The GPU cannot be used: ${why}.`, 'Ask for the device auto or cpu, or use another browser.');
+    this.#whyNoGpu = `no GPU is used: ${why}`;
+    return 'cpu';
   }
 
   /** @param {Engine} engine */
   #deviceInfo(engine) {
     const { memory_bytes: memoryBytes, ...info } = JSON.parse(engine.device_info());
-    return { ...info, ...(memoryBytes == null ? {} : { memoryBytes }), device: engine.device() };
+    // An engine that was given the CPU knows only that it was asked for it.
+    const why = this.#whyNoGpu === '' ? {} : { why: this.#whyNoGpu };
+    return { ...info, ...why, ...(memoryBytes == null ? {} : { memoryBytes }), device: engine.device() };
   }
 
   /** Before an answer that another device gave: any call may have gone over to the CPU. */

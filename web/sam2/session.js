@@ -22,6 +22,8 @@ import { openPort } from './ports.js';
 const TRIES = 2;
 /** After this many deaths without a word, `auto` stops asking for the GPU: it is the likelier culprit. */
 const DEATHS_BEFORE_CPU = 2;
+/** Stages of a load in which its engine has not been given the model yet. */
+const FETCHING = new Set(['download', 'verify']);
 
 /**
  * @typedef {object} SessionOptions
@@ -129,9 +131,12 @@ export class EngineSession {
     return true;
   }
 
-  /** @param {WorkerDied} death */
-  #died(death) {
+  /** @param {WorkerDied} death @param {boolean} [opening] before the engine could say which device it has */
+  #died(death, opening = false) {
     this.#deaths += 1;
+    // Of all that happens while an engine is opened under `auto`, the GPU is what can end a worker: its
+    // driver, or the runtime's panic over it.
+    if (opening && this.#options.device === 'auto' && death.code !== 'out_of_memory') this.#withoutGpu = `the GPU failed while it was opened: ${death.message}`;
     // A GPU that failed under an engine is not waited for again: a new one would take its time to warm up,
     // and fail. What the browser ended, it may have ended for other reasons, once.
     const suspect = (death.failed && death.code !== 'out_of_memory') || (this.#options.device === 'auto' && this.#deaths >= DEATHS_BEFORE_CPU);
@@ -160,9 +165,10 @@ export class EngineSession {
       port.terminate();
       signal.throwIfAborted();
     }
+    let opening = true;
     const connection = new Connection(port, {
       onLog: (level, text) => this.#options.emit('log', { level, text }),
-      onDeath: (death) => this.#died(death),
+      onDeath: (death) => this.#died(death, opening),
       onDevice: (device) => {
         this.deviceInfo = device;
       },
@@ -170,11 +176,18 @@ export class EngineSession {
     const device = this.#withoutGpu === '' ? this.#options.device : 'cpu';
     const lock = globalThis.navigator?.locks === undefined ? '' : `sam2-worker-${crypto.randomUUID()}`;
     try {
-      this.deviceInfo = await connection.request('open', { assets: this.#options.assets, device, lock }, { signal, onProgress });
+      this.deviceInfo = await connection.request('open', { assets: this.#options.assets, device, lock }, {
+        signal,
+        onProgress: (progress) => {
+          connection.watchLock(lock); // the worker holds it now
+          onProgress?.(progress);
+        },
+      });
     } catch (error) {
       connection.close(error);
       throw error;
     }
+    opening = false;
     signal.throwIfAborted();
     connection.watchLock(lock);
     this.#connection = connection;
@@ -184,8 +197,14 @@ export class EngineSession {
 
   /** @param {Connection} connection @param {ModelRequest} model @param {AbortSignal} signal @param {OnProgress} [onProgress] */
   async #load(connection, model, signal, onProgress) {
+    const witness = this.#loadedIn === connection ? await openWitness(connection) : null;
+    let fetching = true;
+    const heard = (/** @type {Progress} */ progress) => {
+      fetching = FETCHING.has(progress.stage);
+      onProgress?.(progress);
+    };
     try {
-      const info = await connection.request('load', { model, cache: this.#options.cache }, { signal, onProgress });
+      const info = await connection.request('load', { model, cache: this.#options.cache }, { signal, onProgress: heard });
       // Pictures and masks of the model before are not this model's.
       this.#epoch += 1;
       this.#loadedIn = connection;
@@ -194,9 +213,32 @@ export class EngineSession {
       return info;
     } catch (error) {
       // Cut off in the middle, the engine may hold the new model, the old one, or neither; a worker
-      // opened afresh holds the old one for certain.
-      if (isAbort(error)) connection.close(error);
+      // opened afresh holds the old one for certain. Cut off before, it holds what it held, with the
+      // pictures and videos that took minutes: it is kept where that is certain.
+      const kept = witness !== null && (!isAbort(error) || (fetching && await isOpen(connection, witness)));
+      if (kept) connection.request('closeVideo', { video: witness }).catch(() => undefined);
+      else if (isAbort(error)) connection.close(error);
       throw error;
     }
   }
+}
+
+/**
+ * A live video of one pixel: an engine that takes in a model drops all videos before it, so it tells whether
+ * one was taken in. A cancelled load does not tell: its answer is thrown away.
+ * @param {Connection} connection
+ * @returns {Promise<number | null>} null where the model cannot track
+ */
+async function openWitness(connection) {
+  try {
+    return (await connection.request('openVideo', { source: { kind: 'live', width: 1, height: 1 }, maxDimension: 0, maxFrames: 0 })).id;
+  } catch (error) {
+    if (error instanceof WorkerDied) throw error;
+    return null;
+  }
+}
+
+/** Answered after what the worker was at before, a cancelled load included. @param {Connection} connection @param {number} video @returns {Promise<boolean>} */
+function isOpen(connection, video) {
+  return connection.request('videoStats', { video }).then(() => true, () => false);
 }

@@ -1,5 +1,6 @@
 /** The module Worker of a page: connects its messages to an EngineHost. */
 import { Sam2Error } from './errors.js';
+import { whyNoGpu } from './gpu.js';
 import { EngineHost } from './host.js';
 
 /** @typedef {import('./host.js').HostPlatform} HostPlatform */
@@ -51,6 +52,7 @@ const host = new EngineHost({
   post: (message, transfer) => scope.postMessage(message, transfer),
   loadModule,
   holdLock,
+  whyNoGpu: () => whyNoGpu(navigator),
 });
 
 scope.addEventListener('message', (event) => host.receive(event.data));

@@ -5,10 +5,10 @@ import { EngineHost } from '../host.js';
 export const ASSETS = { js: 'file:///engine.js', wasm: 'file:///engine.wasm' };
 
 /**
- * @param {{ module?: object, loadModule?: () => Promise<object>, onRequest?: (message: any, port: any) => boolean | void }} [options]
+ * @param {{ module?: object, loadModule?: () => Promise<object>, onRequest?: (message: any, port: any) => boolean | void, whyNoGpu?: () => Promise<string> }} [options]
  *   `onRequest` sees every message first, and swallows it by returning true
  */
-export function fakePorts({ module = engine, loadModule = async () => module, onRequest = () => false } = {}) {
+export function fakePorts({ module = engine, loadModule = async () => module, onRequest = () => false, whyNoGpu } = {}) {
   const opened = [];
   const open = async () => {
     let deliver = () => {};
@@ -21,6 +21,7 @@ export function fakePorts({ module = engine, loadModule = async () => module, on
       },
       loadModule,
       holdLock: async () => {},
+      whyNoGpu,
     });
     const port = {
       requests: [],
