@@ -6,6 +6,7 @@ import { Sam2Error } from './errors.js';
 import { VideoMask } from './mask.js';
 import { checkBox, checkPoints } from './prompt.js';
 import { VideoLog } from './video-log.js';
+import { ownPicture, release, sizeOf } from './video-picture.js';
 
 /** @typedef {import('./session.js').EngineSession} EngineSession */
 /** @typedef {import('./session.js').Engine} Engine */
@@ -45,6 +46,8 @@ export class Sam2Video {
   #latest = null;
   /** Live frames that an engine before this one saw. */
   #offset = 0;
+  /** Objects of a live video that were out of sight when their engine died: the one after it never heard of them. @type {Set<number>} */
+  #lost = new Set();
   width = 0;
   height = 0;
   /** Frames; of a live video, those seen so far. */
@@ -99,7 +102,10 @@ export class Sam2Video {
 
   /** @param {number} object @param {CallOptions} [options] @returns {Promise<FrameAnswer[]>} the frames on which it was prompted, without it */
   async removeObject(object, options) {
-    const frames = await this.#run(({ connection }, signal) => connection.request('videoRemove', { video: this.#id, object }, { signal }), options);
+    const frames = await this.#run(async ({ connection }, signal) => {
+      if (this.#lost.delete(object)) return [];
+      return connection.request('videoRemove', { video: this.#id, object }, { signal });
+    }, options);
     this.#log.push({ kind: 'remove', object });
     return frames.map((frame) => this.#answer(frame));
   }
@@ -107,7 +113,10 @@ export class Sam2Video {
   /** Takes back what an object was prompted with on a frame. @param {{ frame: number, object: number }} target @param {CallOptions} [options] */
   async clear({ frame, object }, options) {
     const body = this.#target(frame, object);
-    const answer = await this.#run(({ connection }, signal) => connection.request('videoClear', { video: this.#id, ...this.#shifted(body) }, { signal }), options);
+    const answer = await this.#run(async ({ connection }, signal) => {
+      if (this.#lost.has(object)) return { ...this.#shifted({ frame }), objects: [], ms: 0 };
+      return connection.request('videoClear', { video: this.#id, ...this.#shifted(body) }, { signal });
+    }, options);
     this.#log.push({ kind: 'clear', ...body });
     return this.#answer(answer);
   }
@@ -118,6 +127,7 @@ export class Sam2Video {
     this.#log.clear();
     if (this.live && this.#latest === null) return;
     await this.#run(({ connection }, signal) => connection.request('videoReset', { video: this.#id }, { signal }), options);
+    this.#lost.clear();
     if (this.#latest !== null) this.#latest.answer = null;
   }
 
@@ -235,6 +245,7 @@ export class Sam2Video {
   /** @param {import('./video-log.js').PromptEntry} entry @param {CallOptions} [options] */
   async #prompt(entry, options) {
     const frame = await this.#run((engine, signal) => this.#ask(engine, entry, signal), options);
+    this.#lost.delete(entry.prompt.object);
     this.#log.push(entry);
     return this.#answer(frame);
   }
@@ -267,33 +278,54 @@ export class Sam2Video {
   /** Opens the video in this engine and brings it to where it was. @param {Engine} engine @param {AbortSignal} signal @param {CallOptions['onProgress']} onProgress */
   async #restore(engine, signal, onProgress) {
     const source = this.#source;
-    if (source === null) throw new Sam2Error('unsupported_video', 'The video was closed.', 'Open it again.');
+    if (source === null) throw closed();
     if (this.#epoch === engine.epoch) return;
+    const { connection } = engine;
     const model = this.#session.model;
     if (this.#model !== null && this.#model !== model) this.#log.forgetPasses();
     const first = this.#epoch === 0;
-    const opened = await engine.connection.request('openVideo', { source: this.#wire(source, engine), ...this.#limits }, { signal });
-    this.#id = opened.id;
-    Object.assign(this, { width: opened.width, height: opened.height, objectCost: opened.object_cost });
-    if (source.kind === 'live') await this.#resumeLive(engine, signal);
-    else {
-      this.length = opened.frames;
-      this.fps = opened.fps ?? this.fps;
-      if (first && opened.more) this.notes.push(`at most the first ${opened.frames} frames are used`);
-      const steps = this.#log.length;
-      let done = 0;
-      for (const entry of this.#log.entries()) {
-        if (entry.kind === 'prompt' || entry.kind === 'mask') await this.#ask(engine, entry, signal);
-        else if (entry.kind === 'remove') await engine.connection.request('videoRemove', { video: this.#id, object: entry.object }, { signal });
-        else if (entry.kind === 'clear') await engine.connection.request('videoClear', { video: this.#id, frame: entry.frame, object: entry.object }, { signal });
-        else if (entry.kind === 'pass') await engine.connection.request('startPass', { video: this.#id, pass: entry.pass }, { signal });
-        else await engine.connection.request('nextFrame', { video: this.#id }, { signal });
-        done += 1;
-        onProgress?.({ stage: 'restoring', done, total: steps });
+    let id = null;
+    try {
+      // Without the signal: the answer to what is cancelled is thrown away, and with it the number to close.
+      const opened = await connection.request('openVideo', { source: this.#wire(source, engine), ...this.#limits });
+      id = opened.id;
+      signal.throwIfAborted();
+      this.#id = id;
+      Object.assign(this, { width: opened.width, height: opened.height, objectCost: opened.object_cost });
+      if (source.kind === 'live') await this.#resumeLive(engine, signal);
+      else {
+        this.length = opened.frames;
+        this.fps = opened.fps ?? this.fps;
+        if (first && opened.more) this.notes.push(`at most the first ${opened.frames} frames are used`);
+        await this.#repeat(engine, signal, onProgress);
       }
+      if (this.#source === null) throw closed(); // close() found nothing to close in this engine
+    } catch (error) {
+      // Half restored it is of no use: whoever asks next begins anew.
+      connection.endFrames(this.#reader);
+      if (id !== null) connection.request('closeVideo', { video: id }).catch(() => undefined); // the engine is gone, and the video with it
+      throw error;
     }
     this.#epoch = engine.epoch;
     this.#model = model;
+  }
+
+  /** What was asked so far, once more. @param {Engine} engine @param {AbortSignal} signal @param {CallOptions['onProgress']} onProgress */
+  async #repeat(engine, signal, onProgress) {
+    const { connection } = engine;
+    const video = this.#id;
+    const total = this.#log.length;
+    let done = 0;
+    for (const entry of this.#log.entries()) {
+      if (this.#source === null) throw closed();
+      if (entry.kind === 'prompt' || entry.kind === 'mask') await this.#ask(engine, entry, signal);
+      else if (entry.kind === 'remove') await connection.request('videoRemove', { video, object: entry.object }, { signal });
+      else if (entry.kind === 'clear') await connection.request('videoClear', { video, frame: entry.frame, object: entry.object }, { signal });
+      else if (entry.kind === 'pass') await connection.request('startPass', { video, pass: entry.pass }, { signal });
+      else await connection.request('nextFrame', { video }, { signal });
+      done += 1;
+      onProgress?.({ stage: 'restoring', done, total });
+    }
   }
 
   /** Earlier frames are gone with their engine: the latest masks become the prompts that it goes on from. @param {Engine} engine @param {AbortSignal} signal */
@@ -302,8 +334,10 @@ export class Sam2Video {
     if (this.#latest === null || answer === null) return;
     this.#offset = answer.frame;
     await connection.request('pushFrame', { video: this.#id, picture: this.#latest.picture }, { signal });
-    for (const { id, mask } of answer.objects) {
-      await connection.request('videoMask', { video: this.#id, prompt: { frame: 0, object: id, ...mask.toRle() } }, { signal });
+    for (const { id, mask, visible } of answer.objects) {
+      // An empty mask would teach that what comes back is not the object.
+      if (visible) await connection.request('videoMask', { video: this.#id, prompt: { frame: 0, object: id, ...mask.toRle() } }, { signal });
+      else this.#lost.add(id);
     }
   }
 
@@ -350,33 +384,6 @@ export class Sam2Video {
   }
 }
 
-/** A copy of a live frame that stays ours: it is given to the engine, and again to the next one. @param {import('./index.d.ts').PictureSource} frame @returns {Promise<Picture>} */
-async function ownPicture(frame) {
-  if (frame !== null && typeof frame === 'object' && 'data' in frame && 'width' in frame) {
-    const { data, width, height } = frame;
-    if (!(width > 0 && height > 0) || data.length !== width * height * 4) {
-      throw new Sam2Error('bad_image', `The frame has ${data?.length} bytes, not ${width} × ${height} × 4.`, 'Give RGBA bytes.');
-    }
-    return { kind: 'rgba', rgba: new Uint8Array(data).buffer, width, height };
-  }
-  if (typeof createImageBitmap === 'undefined') {
-    throw new Sam2Error('bad_image', 'This frame is of no known kind.', 'Give { data, width, height } with RGBA bytes.');
-  }
-  try {
-    return { kind: 'bitmap', bitmap: await createImageBitmap(/** @type {ImageBitmapSource} */ (frame)) };
-  } catch (error) {
-    throw new Sam2Error('bad_image', `The frame cannot be read: ${error instanceof Error ? error.message : error}.`,
-      'Give a video element that plays, or a VideoFrame, ImageBitmap or canvas that is still open.', { cause: error });
-  }
-}
-
-/** @param {Picture} picture */
-function release(picture) {
-  if (picture.kind === 'bitmap') picture.bitmap.close();
-}
-
-/** @param {Picture} picture */
-function sizeOf(picture) {
-  if (picture.kind === 'bitmap') return { width: picture.bitmap.width, height: picture.bitmap.height };
-  return picture.kind === 'rgba' ? { width: picture.width, height: picture.height } : { width: 0, height: 0 };
+function closed() {
+  return new Sam2Error('unsupported_video', 'The video was closed.', 'Open it again.');
 }

@@ -104,32 +104,42 @@ class Prediction {
   free() {}
 }
 
-/** The frames of an open video, and how the fake follows a thing: by its colour at the first click. */
+/**
+ * The frames of an open video, and how the fake follows a thing: by its colour at the first click. What is
+ * said on a frame counts there and on those after it.
+ */
 class FakeVideo {
   constructor(width, height, frames, read) {
-    Object.assign(this, { width, height, frames, read, objects: new Map(), live: [], pass: null });
+    Object.assign(this, { width, height, frames, read, objects: new Map(), live: [], pass: null, encoded: new Set(), tracked: 0 });
   }
 
   async pixels(frame) {
     return this.read === null ? this.live[frame] : this.read(frame);
   }
 
+  /** Of an object's prompts by frame the one that holds on a frame. */
+  said(prompts, frame) {
+    const frames = [...prompts.keys()].sort((a, b) => a - b);
+    return prompts.get(frames.findLast((at) => at <= frame) ?? frames[0]);
+  }
+
   async answer(frame) {
     const { rgba } = await this.pixels(frame);
+    this.encoded.add(frame);
     const began = performance.now();
     await sleep(8);
-    const objects = [...this.objects].map(([id, { color, cleared, prompts }]) => {
+    const objects = [...this.objects].map(([id, prompts]) => {
       const mask = new Uint8Array(this.width * this.height);
-      for (let p = 0; p < mask.length; p += 1) {
-        if (Math.abs(rgba[p * 4] - color[0]) + Math.abs(rgba[p * 4 + 1] - color[1]) + Math.abs(rgba[p * 4 + 2] - color[2]) < 130) mask[p] = 1;
-      }
-      for (const [x, y] of cleared) {
-        for (let p = 0; p < mask.length; p += 1) if (Math.hypot((p % this.width) - x, Math.floor(p / this.width) - y) < 10) mask[p] = 0;
+      const said = this.said(prompts, frame);
+      for (let p = 0; said !== undefined && p < mask.length; p += 1) {
+        const { color, cleared } = said;
+        if (Math.abs(rgba[p * 4] - color[0]) + Math.abs(rgba[p * 4 + 1] - color[1]) + Math.abs(rgba[p * 4 + 2] - color[2]) >= 130) continue;
+        if (!cleared.some(([x, y]) => Math.hypot((p % this.width) - x, Math.floor(p / this.width) - y) < 10)) mask[p] = 1;
       }
       const { area, bbox, svg } = describe(mask, this.width, this.height);
       const visible = area > 20;
       return {
-        id, score: visible ? 4 : -4, iou: 0.9, visible, prompted: prompts.has(frame), area, bbox, svg,
+        id, score: said === undefined ? null : visible ? 4 : -4, iou: 0.9, visible, prompted: prompts.has(frame), area, bbox, svg,
         rle: countsFromMask(mask, this.height, this.width),
       };
     });
@@ -140,10 +150,9 @@ class FakeVideo {
     const { rgba } = await this.pixels(frame);
     const at = ([x, y]) => [...rgba.subarray(4 * (Math.floor(y) * this.width + Math.floor(x)), 4 * (Math.floor(y) * this.width + Math.floor(x)) + 3)];
     const positive = points.find((_, i) => labels[i] === 1) ?? (box === null ? null : [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2]);
-    const known = this.objects.get(object) ?? { color: [0, 0, 0], cleared: [], prompts: new Set() };
-    this.objects.set(object, {
-      color: positive === null ? known.color : at(positive), cleared: points.filter((_, i) => labels[i] === 0), prompts: new Set([...known.prompts, frame]),
-    });
+    const prompts = this.objects.get(object) ?? new Map();
+    const color = positive === null ? this.said(prompts, frame)?.color ?? [0, 0, 0] : at(positive);
+    this.objects.set(object, prompts.set(frame, { color, cleared: points.filter((_, i) => labels[i] === 0) }));
     return this.answer(frame);
   }
 }
@@ -274,7 +283,7 @@ export class Engine {
     return '[]';
   }
   video_clear(id, frame, object) {
-    this.videos.get(id).objects.get(object).prompts.delete(frame);
+    this.videos.get(id).objects.get(object).delete(frame);
     return JSON.stringify({ frame, objects: [] });
   }
   video_reset(id) { this.videos.get(id).objects.clear(); }
@@ -282,7 +291,8 @@ export class Engine {
     const { start, max_frames: most, reverse } = JSON.parse(json);
     const video = this.videos.get(id);
     if (video.objects.size === 0) throw failure('bad_prompt', 'nothing to track', 'prompt an object first');
-    const from = start ?? Math.min(...[...video.objects.values()].flatMap(({ prompts }) => [...prompts]));
+    for (const [object, prompts] of video.objects) if (prompts.size === 0) throw failure('bad_prompt', `object ${object} has no prompt`, 'remove it');
+    const from = start ?? Math.min(...[...video.objects.values()].flatMap((prompts) => [...prompts.keys()]));
     const all = reverse ? from + 1 : video.frames - from;
     video.pass = { next: from, reverse, left: most === null ? all : Math.min(all, most + 1) };
     return JSON.stringify({ total: video.pass.left });
@@ -295,6 +305,7 @@ export class Engine {
       const answer = await video.answer(video.pass.next);
       video.pass.next += video.pass.reverse ? -1 : 1;
       video.pass.left -= 1;
+      video.tracked += 1;
       return answer;
     });
   }
@@ -308,6 +319,10 @@ export class Engine {
   }
   video_picture(id, frame) { return this.videos.get(id).pixels(frame); }
   video_low_res() { return undefined; }
-  video_stats() { return JSON.stringify({ encodes: 0, tracked: 0, memories: 0, memory: '' }); }
+  video_stats(id) {
+    const video = this.videos.get(id);
+    if (video === undefined) throw failure('unsupported_video', `video ${id} is not open`, 'open it again');
+    return JSON.stringify({ encodes: video.encoded.size, tracked: video.tracked, memories: 0, memory: '' });
+  }
   close_video(id) { this.videos.delete(id); }
 }
