@@ -130,7 +130,7 @@ export class Input {
       this.#gesture.longPress = window.setTimeout(() => {
         this.#endGesture();
         navigator.vibrate?.(15);
-        this.#actions.click(this.#imageFromArea(at), true);
+        this.#click(this.#imageFromArea(at), true);
       }, LONG_PRESS_MS);
     }
   }
@@ -145,7 +145,7 @@ export class Input {
     const gesture = this.#gesture;
     if (gesture === null || gesture.pointer !== event.pointerId) {
       if (this.#corner !== null) this.#actions.drag(boxBetween(this.#corner, this.#imageFromArea(at)));
-      else if (event.pointerType !== 'touch') this.#actions.hover(this.#imageFromArea(at));
+      else if (event.pointerType !== 'touch') this.#actions.hover(this.#view.clampToPixels(this.#view.imageFromArea(at)));
       return;
     }
     if (gesture.kind === 'pan') {
@@ -178,7 +178,7 @@ export class Input {
   /** A click, or a corner of a box with the box tool. @param {ImagePx} at @param {boolean} negative */
   #press(at, negative) {
     if (!this.#actions.boxTool() || negative) {
-      this.#actions.click(at, negative);
+      this.#click(at, negative);
       return;
     }
     if (this.#corner === null) {
@@ -187,6 +187,11 @@ export class Input {
     } else {
       this.#finishBox(this.#corner, at);
     }
+  }
+
+  /** A corner may lie on the picture's far edges, a click has to lie in a pixel. @param {ImagePx} at @param {boolean} negative */
+  #click(at, negative) {
+    this.#actions.click(this.#view.clampToPixels(at), negative);
   }
 
   /** @param {ImagePx} a @param {ImagePx} b */

@@ -19,6 +19,7 @@
  * @property {ImageBox | null} box
  * @property {Step | null} refines the step whose mask goes in
  * @property {Answer | null} answer
+ * @property {boolean} faulty its answers are damaged on every device; what comes after it is answered all the same
  * @property {number} chosen which of the answer's masks
  */
 
@@ -37,7 +38,7 @@ export class Prompts {
 
   /** The first step that waits for its answer. @returns {Step | null} */
   get unanswered() {
-    return this.#steps.find((step) => step.answer === null) ?? null;
+    return this.#steps.find((step) => step.answer === null && !step.faulty) ?? null;
   }
 
   /** The newest step with an answer: what is shown. @returns {Step | null} */
@@ -78,7 +79,22 @@ export class Prompts {
   forgetAnswers() {
     for (const step of this.#steps) {
       step.answer = null;
+      step.faulty = false;
       step.chosen = 0;
+    }
+  }
+
+  /** Takes out a step that the engine refuses, with what later ones have from it: they would be refused too. @param {Step} step */
+  drop(step) {
+    const at = this.#steps.indexOf(step);
+    if (at < 0) return;
+    const before = this.#steps[at - 1] ?? null;
+    const own = step.clicks.filter((click) => !before?.clicks.includes(click));
+    this.#steps.splice(at, 1);
+    for (const later of this.#steps.slice(at)) {
+      later.clicks = later.clicks.filter((click) => !own.includes(click));
+      if (later.box === step.box) later.box = before?.box ?? null;
+      if (later.refines === step) later.refines = before;
     }
   }
 
@@ -90,7 +106,7 @@ export class Prompts {
 
   /** @param {readonly Click[]} clicks @param {ImageBox | null} box @param {Step | null} refines */
   #push(clicks, box, refines) {
-    this.#steps.push({ clicks, box, refines, answer: null, chosen: 0 });
+    this.#steps.push({ clicks, box, refines, answer: null, faulty: false, chosen: 0 });
   }
 }
 

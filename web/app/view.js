@@ -68,12 +68,18 @@ export class View {
     return { x: point.x * this.scale + this.origin.x, y: point.y * this.scale + this.origin.y };
   }
 
-  /** @param {ImagePx} point @returns {ImagePx} the nearest point of the picture */
+  /** @param {ImagePx} point @returns {ImagePx} the nearest point of the picture, edges included: a corner of a box */
   clamp(point) {
     return {
       x: Math.min(Math.max(point.x, 0), this.picture.width),
       y: Math.min(Math.max(point.y, 0), this.picture.height),
     };
+  }
+
+  /** @param {ImagePx} point @returns {ImagePx} the nearest point that lies in a pixel: a click */
+  clampToPixels(point) {
+    const { x, y } = this.clamp(point);
+    return { x: Math.min(x, below(this.picture.width)), y: Math.min(y, below(this.picture.height)) };
   }
 
   /** The part of the area that the picture covers: where the canvas stands. */
@@ -96,6 +102,11 @@ export class View {
       y: keepInside(at.y - point.y * this.scale, this.picture.height * this.scale, this.area.height),
     };
   }
+}
+
+/** The last number before `size` in the engine's 32-bit floats, where the next one is `size` itself. @param {number} size */
+function below(size) {
+  return Math.fround(size * (1 - 2 ** -24));
 }
 
 /** Centred when it is smaller than the room, else without a gap. @param {number} origin @param {number} size @param {number} room */

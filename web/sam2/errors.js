@@ -44,6 +44,11 @@ export function abortReason(signal) {
   return signal?.reason ?? new DOMException('The request was cancelled.', 'AbortError');
 }
 
+/** The code of a Sam2Error, or nothing. @param {unknown} error @returns {Sam2ErrorCode | undefined} */
+export function codeOf(error) {
+  return error instanceof Sam2Error ? error.code : undefined;
+}
+
 /** @param {unknown} error @returns {boolean} */
 export function isAbort(error) {
   return error instanceof Error && error.name === 'AbortError';

@@ -43,14 +43,18 @@ export function checkPoints(prompt, { width, height }) {
   return { points, labels };
 }
 
-/** @param {ArrayLike<number>} point @param {number} width @param {number} height @returns {[number, number]} */
+/**
+ * As the engine checks it (crates/sam2-image, space.rs): the far edges belong to no pixel, and what rounds up
+ * to one in its 32-bit floats lies on it.
+ * @param {ArrayLike<number>} point @param {number} width @param {number} height @returns {[number, number]}
+ */
 function checkPoint(point, width, height) {
   const [x, y] = Array.from(point);
   if (point.length !== 2 || !Number.isFinite(x) || !Number.isFinite(y)) {
     refuse('A point is not two finite numbers.', 'Give points as [x, y] in image pixels.');
   }
-  if (x < 0 || y < 0 || x > width || y > height) {
-    refuse(`The point ${x}, ${y} is outside the picture of ${width} × ${height} pixels.`, 'Points count from the top left corner.');
+  if (x < 0 || y < 0 || Math.fround(x) >= width || Math.fround(y) >= height) {
+    refuse(`The point ${x}, ${y} is outside the picture of ${width} × ${height} pixels.`, 'Points count from the top left corner, from 0 to below the size.');
   }
   return [x, y];
 }
@@ -61,7 +65,7 @@ export function checkBox(box, { width, height }) {
   if (box.length !== 4 || ![x0, y0, x1, y1].every(Number.isFinite)) {
     refuse('The box is not four finite numbers.', 'Give it as [x0, y0, x1, y1] in image pixels.');
   }
-  if (x1 <= x0 || y1 <= y0) refuse('The box has no area.', 'Its second corner must lie right of and below the first.');
+  if (Math.fround(x1) <= Math.fround(x0) || Math.fround(y1) <= Math.fround(y0)) refuse('The box has no area.', 'Its second corner must lie right of and below the first.');
   if (x0 < 0 || y0 < 0 || x1 > width || y1 > height) {
     refuse(`The box reaches outside the picture of ${width} × ${height} pixels.`, 'Cut it to the picture.');
   }

@@ -103,11 +103,17 @@ export class Tracks {
   undo() {
     const change = this.#changes.pop();
     if (change === undefined) return null;
-    const object = this.object(change.object);
-    if (change.before === null) object?.prompts.delete(change.frame);
-    else object?.prompts.set(change.frame, change.before);
-    this.changed.add(change.frame);
+    this.#revert(change);
     return change;
+  }
+
+  /** Takes back what was said last about an object on a frame, which the engine refuses. @param {number} frame @param {number} id @returns {boolean} whether there was anything */
+  takeBack(frame, id) {
+    const at = this.#changes.findLastIndex((change) => change.frame === frame && change.object === id);
+    if (at < 0) return false;
+    this.#revert(this.#changes[at]);
+    this.#changes.splice(at, 1);
+    return true;
   }
 
   /** @param {FrameResult} answer @param {ReadonlySet<number>} [only] objects of it that count */
@@ -158,6 +164,14 @@ export class Tracks {
   /** Frames with masks, in order. */
   frames() {
     return [...this.#found.keys()].filter((frame) => (this.#found.get(frame)?.size ?? 0) > 0).sort((a, b) => a - b);
+  }
+
+  /** @param {Change} change */
+  #revert({ object: id, frame, before }) {
+    const object = this.object(id);
+    if (before === null) object?.prompts.delete(frame);
+    else object?.prompts.set(frame, before);
+    this.changed.add(frame);
   }
 
   /** @param {number} frame @param {FramePrompt} prompt */

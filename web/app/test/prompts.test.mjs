@@ -58,6 +58,24 @@ test('a box asks for one mask, starts anew and keeps the clicks inside it', () =
   assert.equal(prompts.last.clicks.length, 2);
 });
 
+test('a refused step goes with what later ones have from it; a faulty one is passed over', () => {
+  const prompts = new Prompts();
+  for (const [x, y] of [[1, 1], [2, 2], [3, 3]]) prompts.addClick(click(x, y));
+  const [first, second, third] = [prompts.unanswered, prompts.last.refines, prompts.last];
+  prompts.drop(second);
+  assert.deepEqual([third.clicks.map(({ x }) => x), third.refines], [[1, 3], first]);
+  prompts.addBox({ x0: 0, y0: 0, x1: 2, y1: 2 });
+  const box = prompts.last;
+  prompts.addClick(click(1, 2));
+  prompts.drop(box);
+  assert.deepEqual([prompts.last.box, prompts.last.clicks.map(({ y }) => y), prompts.last.refines], [null, [1, 2], third]);
+  prompts.drop(box);
+  first.faulty = true;
+  assert.equal(prompts.unanswered, third);
+  prompts.forgetAnswers();
+  assert.equal(prompts.unanswered, first, 'another model may answer it');
+});
+
 test('another model asks everything again', () => {
   const prompts = new Prompts();
   prompts.addClick(click(1, 1));

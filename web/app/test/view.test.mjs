@@ -74,3 +74,15 @@ test('another window size keeps the fit, or else the middle', () => {
 test('points outside are brought to the edge', () => {
   assert.deepEqual(viewOf({ width: 80, height: 60 }).clamp({ x: -4, y: 99 }), { x: 0, y: 60 });
 });
+
+test('a click lies in a pixel, also as the engine rounds it', () => {
+  for (const [width, height] of [[1, 1], [2, 3], [451, 300], [512, 513], [4096, 4097], [12_000, 65_535]]) {
+    const view = viewOf({ width, height });
+    for (const at of [{ x: 1e9, y: 1e9 }, { x: width, y: height }, { x: width - 1e-9, y: height - 1e-9 }]) {
+      const { x, y } = view.clampToPixels(at);
+      assert.ok(Math.fround(x) < width && Math.fround(y) < height && x > width - 0.01 && y > height - 0.01, `${x}, ${y}`);
+    }
+    assert.deepEqual(view.clampToPixels({ x: -1, y: -1 }), { x: 0, y: 0 });
+  }
+  assert.deepEqual(viewOf({ width: 80, height: 60 }).clampToPixels({ x: 12.25, y: 59.5 }), { x: 12.25, y: 59.5 });
+});
