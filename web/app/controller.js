@@ -4,7 +4,7 @@
  * when that is over.
  */
 import { Sam2 } from '../sam2/client.js';
-import { isAbort } from '../sam2/errors.js';
+import { codeOf, isAbort } from '../sam2/errors.js';
 import { knownOutline, outlineOf } from './outlines.js';
 import { showable } from './picture.js';
 import { Prompts, chosenMask, promptOf } from './prompts.js';
@@ -21,12 +21,13 @@ import { sentence } from './words.js';
 /** @typedef {import('./status.js').Message} Message */
 
 /** @typedef {{ source: ModelSource, name: string, title: string, note: string }} ModelRequest */
-/** @typedef {{ blob: Blob, name: string, shown: import('./picture.js').Shown | null }} Picture */
+/** `read`: whether the browser has decoded it, or cannot. @typedef {{ blob: Blob, name: string, shown: import('./picture.js').Shown | null, read: boolean }} Picture */
 /** @typedef {{ error: unknown, retry: (() => void) | null }} Failure */
 
 /**
  * @typedef {object} ControllerOptions
- * @property {() => Promise<EngineAssets>} assets
+ * @property {(signal: AbortSignal) => Promise<EngineAssets>} assets
+ * @property {typeof Sam2.load} [load] tests bring their own
  * @property {'auto' | 'webgpu' | 'cpu'} device
  * @property {(state: PageState, message: Message) => void} onState
  * @property {(progress: Progress) => void} onProgress
@@ -49,13 +50,19 @@ export class Controller {
   #generation = 0;
   /** What is under way; the first of these that is true names the page's state. */
   #busy = { loading: true, encoding: false, decoding: false };
-  /** @type {Failure | null} */
+  /** What went wrong last; the next thing that a person does clears it. @type {Failure | null} */
   #failure = null;
+  /** Why there is no engine: shown for as long as there is none. @type {Failure | null} */
+  #noEngine = null;
+  /** Why the picture is not in the engine: shown until it is. @type {Failure | null} */
+  #notEncoded = null;
   #loadAbort = new AbortController();
   #loadRunning = false;
   /** @type {((value?: unknown) => void)[]} */
   #loadWaiters = [];
   #pictureAbort = new AbortController();
+  /** The generation whose picture is on its way into the engine. */
+  #encoding = -1;
   #stepAbort = new AbortController();
 
   /** @param {ControllerOptions} options */
@@ -89,8 +96,8 @@ export class Controller {
     return this.image !== null && !Object.values(this.#busy).some(Boolean);
   }
 
-  /** @param {ModelRequest} request */
-  async loadModel(request) {
+  /** @param {ModelRequest} request @param {() => void} [retry] */
+  async loadModel(request, retry = () => void this.loadModel(request)) {
     this.#loadAbort.abort();
     const abort = new AbortController();
     this.#loadAbort = abort;
@@ -99,8 +106,9 @@ export class Controller {
     const options = { signal: abort.signal, onProgress: this.#options.onProgress };
     try {
       if (this.#sam === null) {
-        const sam = await Sam2.load({
-          ...options, model: request.source, device: this.#options.device, assets: await this.#options.assets(),
+        const load = this.#options.load ?? Sam2.load;
+        const sam = await load({
+          ...options, model: request.source, device: this.#options.device, assets: await this.#options.assets(abort.signal),
           onLog: ({ level, text }) => {
             if (level === 'warn' || level === 'error') this.#options.onWarning(text);
           },
@@ -113,28 +121,47 @@ export class Controller {
     } catch (error) {
       if (abort !== this.#loadAbort) return; // another model was asked for meanwhile
       this.#loadRunning = false;
-      const cancelled = isAbort(error) && this.#sam !== null;
-      this.#set({ loading: false }, cancelled ? null : { error, retry: () => void this.loadModel(request) });
+      if (this.#sam === null) this.#noEngine = { error, retry };
+      await this.#goOn(this.#sam === null || isAbort(error) ? null : { error, retry });
       return;
     }
     this.#loadRunning = false;
+    this.#noEngine = null;
     this.model = request;
     this.prompts.forgetAnswers();
-    this.#set({ loading: false }, null);
-    for (const resolve of this.#loadWaiters.splice(0)) resolve();
-    await this.#encode();
+    await this.#goOn(this.#failure);
   }
 
-  /** An error from outside, such as a model list that cannot be read. @param {unknown} error @param {(() => void) | null} retry */
-  fail(error, retry) {
+  /** After a load, with the model that is there now: what waited for one gets it. @param {Failure | null} failure */
+  async #goOn(failure) {
+    this.#set({ loading: false, encoding: this.#sam !== null && this.picture !== null }, failure);
+    if (this.#sam === null) return; // what waits goes on waiting, for a load that succeeds
+    for (const resolve of this.#loadWaiters.splice(0)) resolve();
+    await this.#encode(failure);
+  }
+
+  /** No model was asked for: the list cannot be read, the address is none, the person said no. @param {unknown} error @param {(() => void) | null} retry */
+  refuseModel(error, retry) {
+    if (this.#sam === null) this.#noEngine = { error, retry };
     this.#set({ loading: this.#loadRunning }, { error, retry });
+  }
+
+  /** An error from outside, such as a file that cannot be saved. @param {unknown} error @param {(() => void) | null} retry */
+  fail(error, retry) {
+    this.#set({}, { error, retry });
+  }
+
+  /** A person goes on after an error. */
+  dismiss() {
+    if (this.#failure !== null) this.#set({}, null);
   }
 
   /** @param {Blob} blob @param {string} name */
   async openPicture(blob, name) {
     this.#forgetPicture();
     const generation = this.#generation;
-    this.picture = { blob, name, shown: null };
+    const picture = { blob, name, shown: /** @type {Picture['shown']} */ (null), read: false };
+    this.picture = picture;
     this.#set({ encoding: true }, null);
     try {
       const shown = await showable(blob);
@@ -142,12 +169,14 @@ export class Controller {
         shown.bitmap.close();
         return;
       }
-      this.picture.shown = shown;
+      picture.shown = shown;
       this.#options.onChange();
     } catch {
       // The engine may read what the browser cannot; if not, its error says why.
     }
-    if (generation === this.#generation) await this.#encode();
+    if (generation !== this.#generation) return;
+    picture.read = true;
+    await this.#encode(this.#failure);
   }
 
   closePicture() {
@@ -205,20 +234,27 @@ export class Controller {
     this.image = null;
     this.picture?.shown?.bitmap.close();
     this.picture = null;
+    this.#notEncoded = null;
     this.prompts.reset();
     this.#busy.encoding = false;
     this.#busy.decoding = false;
   }
 
-  /** Gives the picture to the engine, for the first time or again, then answers what waits. */
-  async #encode() {
+  /** Gives the picture to the engine, for the first time or again, then answers what waits. @param {Failure | null} [failure] of something else, to be shown still */
+  async #encode(failure = null) {
     const { picture } = this;
     const sam = this.#sam;
-    if (picture === null) return;
-    if (sam === null || this.#busy.loading) return; // loadModel comes back here
     const generation = this.#generation;
+    if (picture === null || !picture.read || this.#encoding === generation) return; // openPicture comes back here
+    if (sam === null || this.#busy.loading) { // loadModel comes back here
+      this.#set({ encoding: false }, failure);
+      return;
+    }
     const options = { signal: this.#pictureAbort.signal, onProgress: this.#options.onProgress };
-    this.#set({ encoding: true }, null);
+    this.#encoding = generation;
+    const kept = failure === this.#notEncoded ? null : failure;
+    this.#notEncoded = null;
+    this.#set({ encoding: true }, kept);
     try {
       if (this.image === null) {
         const image = await sam.setImage(picture.blob, options);
@@ -228,16 +264,19 @@ export class Controller {
         }
         this.image = image;
         await this.#showAsEngineSees(picture, image);
-      } else {
-        await this.image.ready(options);
       }
+      // At once, unless the engine or its model changed meanwhile.
+      await this.image.ready(options);
     } catch (error) {
       if (generation !== this.#generation) return;
-      this.#set({ encoding: false }, { error, retry: () => void this.#encode() });
+      this.#notEncoded = { error, retry: () => void this.#encode() };
+      this.#set({ encoding: false }, this.#notEncoded);
       return;
+    } finally {
+      if (this.#encoding === generation) this.#encoding = -1;
     }
     if (generation !== this.#generation) return;
-    this.#set({ encoding: false }, null);
+    this.#set({ encoding: false }, this.#failure);
     await this.#answerAll();
   }
 
@@ -253,7 +292,8 @@ export class Controller {
 
   #asked() {
     this.#set({}, null);
-    if (this.image !== null) void this.#answerAll();
+    if (this.image === null || this.#notEncoded !== null) void this.#encode();
+    else void this.#answerAll();
   }
 
   /** Answers the steps in order: a later one starts from the mask of the one before. */
@@ -262,22 +302,36 @@ export class Controller {
     if (image === null || !this.isIdle) return;
     const generation = this.#generation;
     for (let step = this.prompts.unanswered; step !== null; step = this.prompts.unanswered) {
-      this.#set({ decoding: true }, null);
+      const asked = step;
+      this.#set({ decoding: true }, this.#failure);
       this.#stepAbort = new AbortController();
       try {
-        const answer = await image.predict(promptOf(step), { signal: this.#stepAbort.signal, onProgress: this.#options.onProgress });
+        const answer = await image.predict(promptOf(asked), { signal: this.#stepAbort.signal, onProgress: this.#options.onProgress });
         if (generation !== this.#generation) return;
-        if (this.prompts.has(step)) {
-          this.prompts.answer(step, answer);
-          const mask = chosenMask(step);
+        if (this.prompts.has(asked)) {
+          this.prompts.answer(asked, answer);
+          const mask = chosenMask(asked);
           if (mask !== null) await outlineOf(mask);
         }
       } catch (error) {
         if (generation !== this.#generation) return;
         if (isAbort(error)) continue; // undone while it was being answered
-        step.answer = null; // a mask without its outline is not shown
-        this.#set({ decoding: false }, { error, retry: () => void this.#answerAll() });
-        return;
+        asked.answer = null; // a mask without its outline is not shown
+        const retry = () => {
+          asked.faulty = false;
+          this.#asked();
+        };
+        // What is wrong with one step does not hold up those after it.
+        if (codeOf(error) === 'bad_prompt') {
+          this.prompts.drop(asked);
+          this.#set({}, { error, retry: null });
+        } else if (codeOf(error) === 'mask_fault') {
+          asked.faulty = true;
+          this.#set({}, { error, retry });
+        } else {
+          this.#set({ decoding: false }, { error, retry });
+          return;
+        }
       }
       if (generation !== this.#generation) return;
     }
@@ -297,6 +351,7 @@ export class Controller {
       return;
     }
     if (generation !== this.#generation) return;
+    if (this.image !== null) this.#notEncoded = null;
     this.#set({ encoding: false }, this.#failure);
     if (!wasDecoding) await this.#answerAll();
   }
@@ -314,9 +369,10 @@ export class Controller {
   describe() {
     const { loading, encoding, decoding } = this.#busy;
     if (loading) {
-      return { state: 'loading', message: { text: 'Starting…', cancel: this.#sam === null ? null : () => this.#loadAbort.abort() } };
+      return { state: 'loading', message: { text: 'Starting…', cancel: this.#loadRunning ? () => this.#loadAbort.abort() : null } };
     }
-    if (this.#failure !== null) return { state: 'error', message: describeFailure(this.#failure) };
+    const failure = this.#failure ?? (this.#sam === null ? this.#noEngine : this.#notEncoded);
+    if (failure !== null) return { state: 'error', message: describeFailure(failure) };
     if (encoding) {
       return { state: 'encoding', message: { text: 'Looking at the picture…', hint: 'You can click already.', cancel: () => this.closePicture() } };
     }
@@ -331,7 +387,7 @@ export class Controller {
 
 /** @param {Failure} failure @returns {Message} */
 function describeFailure({ error, retry }) {
-  if (isAbort(error)) return { text: 'Loading was cancelled.', hint: '', retry };
+  if (isAbort(error)) return { text: 'Loading was cancelled.', hint: 'Choose a model from the Model menu, or try again.', retry };
   const { message, hint } = /** @type {{ message?: string, hint?: string }} */ (error ?? {});
   return { text: sentence(message ?? String(error)), hint: hint ? sentence(hint) : '', retry };
 }

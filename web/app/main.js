@@ -8,8 +8,9 @@ import { cutout, rleJson, save, stemOf } from './exports.js';
 import { listenForFiles, sortFiles } from './files.js';
 import { HoverPreview } from './hover.js';
 import { Input } from './input.js';
+import { ModelLoader } from './model-loader.js';
 import { ModelMenu, askBeforeFetching } from './model-menu.js';
-import { chooseModel, isElsewhere, modelFromUrl, parseDevice, parseManifest } from './models.js';
+import { parseDevice } from './models.js';
 import { Panel } from './panel.js';
 import { Stage } from './stage.js';
 import { Status } from './status.js';
@@ -17,8 +18,6 @@ import { View } from './view.js';
 import { warningInWords } from './words.js';
 
 /** @typedef {import('./files.js').Sorted} Sorted */
-/** @typedef {import('./models.js').ModelEntry} ModelEntry */
-/** @typedef {import('../sam2/index.d.ts').ModelByAddress} ModelByAddress */
 
 const SAMPLES = [
   { file: 'cat.jpg', title: 'Cat' },
@@ -39,8 +38,6 @@ const hover = new HoverPreview((path) => stage.show({ preview: path !== null, ma
 let removing = false;
 let boxTool = false;
 let warning = '';
-/** What is proposed where another would take minutes. @type {ModelEntry | null} */
-let smallModel = null;
 /** @type {import('./controller.js').Picture | null} */
 let shownPicture = null;
 
@@ -60,19 +57,32 @@ const controller = new Controller({
 });
 const panel = new Panel((index) => void controller.choose(index));
 const menu = new ModelMenu({
-  entry: (entry) => void useEntry(entry),
-  address: (address) => void useAddress(modelFromUrl(address, document.baseURI)),
+  entry: (entry) => void models.entry(entry),
+  address: (address) => void models.address(address),
   files: (files) => takeFiles(sortFiles(files)),
+});
+const models = new ModelLoader(controller, {
+  query, page: document.baseURI, list: new URL('../../models/manifest.json', import.meta.url), ask: askBeforeFetching,
+  onList: (entries) => menu.showEntries(entries),
+  onBegin: () => {
+    warning = '';
+  },
+  onEnd: (changed) => {
+    if (clip.isOpen && changed) void clip.modelChanged();
+    if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
+  },
 });
 
 const clip = new ClipMode({
   stage, view,
   sam: () => controller.loaded(),
-  engine: () => ({ device: controller.sam?.device ?? '', model: controller.model?.name ?? '', isSmall: controller.model?.name === smallModel?.name }),
+  limits: () => models.limits,
+  engine: () => ({ device: controller.sam?.device ?? '', model: controller.model?.name ?? '', isSmall: controller.model?.name === models.small?.name }),
   onSmallModel: () => {
-    if (smallModel !== null) void useEntry(smallModel);
+    if (models.small !== null) void models.entry(models.small);
   },
   onProgress: (progress) => status.progress(progress),
+  onAsk: () => controller.dismiss(),
   onChange: showState,
 });
 
@@ -194,10 +204,19 @@ function fit() {
 
 /** @param {Sorted} files */
 function takeFiles({ picture, clip: frames, saved, model, config }) {
-  if (model !== null) void useFile(model, config);
-  if (frames !== null) openClip(frames);
-  else if (picture !== null) openPicture(picture, picture.name || 'picture');
-  if (saved !== null && clip.isOpen) void clip.openSaved(saved);
+  if (model !== null) void models.file(model, config);
+  if (frames !== null) {
+    openClip(frames, saved);
+    return;
+  }
+  if (picture !== null) void openPicture(picture, picture.name || 'picture');
+  if (saved !== null) openSaved(saved);
+}
+
+/** @param {File} saved masks of a clip */
+function openSaved(saved) {
+  if (clip.isOpen) void clip.openSaved(saved);
+  else controller.fail(new Sam2Error('bad_prompt', `No video is open for the saved masks of ${saved.name}.`, 'Open the video first, or both together.'), null);
 }
 
 /** @param {Blob} blob @param {string} name */
@@ -206,10 +225,10 @@ function openPicture(blob, name) {
   return controller.openPicture(blob, name);
 }
 
-/** @param {File | File[]} source */
-function openClip(source) {
+/** @param {File | File[]} source @param {File | null} saved its masks */
+function openClip(source, saved) {
   controller.closePicture();
-  void clip.open(source, Array.isArray(source) ? `${source[0].name} and ${source.length - 1} more` : source.name || 'video');
+  void clip.open(source, Array.isArray(source) ? `${source[0].name} and ${source.length - 1} more` : source.name || 'video', saved);
 }
 
 function openCamera() {
@@ -225,87 +244,6 @@ async function openSample(file) {
     await openPicture(await response.blob(), file);
   } catch (error) {
     controller.fail(error, () => void openSample(file));
-  }
-}
-
-/** @param {File} file @param {File | null} config */
-async function useFile(file, config) {
-  const configYaml = config === null ? undefined : await config.text();
-  await useModel({ file, name: file.name, configYaml }, file.name, file.name, '');
-}
-
-/** @param {ModelEntry} entry */
-async function useEntry(entry) {
-  if (entry.url === null) {
-    controller.fail(new Sam2Error('bad_model', `The model ${entry.name} has to be opened from a file.`, 'Choose Model, then “Open a model file”.'), null);
-    return;
-  }
-  if (!(await mayFetch({ url: entry.url, bytes: entry.bytes }))) return;
-  let configYaml;
-  if (entry.config !== undefined) configYaml = await (await fetch(entry.config)).text();
-  const { url, name, sha256, bytes } = entry;
-  await useModel({ url, name, sha256, bytes, configYaml }, name, entry.title, entry.note);
-}
-
-/** @param {ModelByAddress & { url: string, name: string }} model */
-async function useAddress(model) {
-  if (await mayFetch(model)) await useModel(model, model.name, model.name, '');
-}
-
-/** @param {{ url: string, bytes?: number | undefined }} model */
-async function mayFetch(model) {
-  if (!isElsewhere(model.url, location.origin) || await askBeforeFetching(model)) return true;
-  if (controller.model === null) {
-    controller.fail(new Sam2Error('bad_model', 'No model is loaded.', 'Choose one from the Model menu.'), null);
-  }
-  return false;
-}
-
-/** @param {ModelByAddress} source @param {string} name @param {string} title @param {string} note */
-async function useModel(source, name, title, note) {
-  warning = '';
-  const before = controller.model;
-  await controller.loadModel({ source, name, title, note });
-  if (clip.isOpen && controller.model !== before) void clip.modelChanged();
-  if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
-}
-
-/**
- * What `sam2 serve` adds. Other servers have no such file, and asking them would leave an error in the
- * console; those headers that isolate the page are the sign that this one has.
- */
-async function serverConfig() {
-  if (!window.crossOriginIsolated) return undefined;
-  const response = await fetch(new URL('../../config.json', import.meta.url));
-  return response.ok ? response.json() : undefined;
-}
-
-async function start() {
-  if (parseDevice(askedDevice) === null) {
-    controller.fail(new Sam2Error('bad_setting', `?device=${askedDevice} is not known.`, 'Use auto, webgpu or cpu.'), null);
-    return;
-  }
-  const address = new URL('../../models/manifest.json', import.meta.url);
-  let manifest = parseManifest([], address.href);
-  try {
-    const response = await fetch(address, { cache: 'no-cache' });
-    if (!response.ok) throw new Sam2Error('bad_model', `The list of models is not there: the server answered ${response.status}.`, 'Open a model file from the Model menu.');
-    manifest = parseManifest(await response.json(), address.href, await serverConfig());
-  } catch (error) {
-    if (!query.has('model')) {
-      controller.fail(error, () => void start());
-      return;
-    }
-  }
-  menu.showEntries(manifest.entries);
-  smallModel = manifest.entries.find(({ name, url }) => name === 'nano' && url !== null) ?? null;
-  const choice = chooseModel(query, manifest, document.baseURI);
-  if (choice === null) controller.fail(new Sam2Error('bad_model', 'The list of models is empty.', 'Open a model file from the Model menu.'), null);
-  else if (choice.kind === 'entry') await useEntry(choice.entry);
-  else if (choice.kind === 'url') await useAddress(choice.model);
-  else {
-    const names = manifest.entries.map(({ name }) => name).join(', ');
-    controller.fail(new Sam2Error('bad_model', `There is no model named ${choice.name}.`, `Known are: ${names}.`), null);
   }
 }
 
@@ -386,4 +324,6 @@ new ResizeObserver(() => {
 }).observe(area);
 view.setArea({ width: area.clientWidth, height: area.clientHeight });
 status.show('loading', { text: 'Starting…' });
-void start();
+if (parseDevice(askedDevice) === null) {
+  controller.refuseModel(new Sam2Error('bad_setting', `?device=${askedDevice} is not known.`, 'Use auto, webgpu or cpu.'), null);
+} else void models.start();

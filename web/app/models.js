@@ -1,4 +1,6 @@
 /** Which models there are, and which one the address asks for. No DOM here. */
+import { Sam2Error } from '../sam2/errors.js';
+import { addressOf, fileNameOf } from '../sam2/address.js';
 
 /** @typedef {import('../sam2/index.d.ts').ModelByAddress} ModelByAddress */
 
@@ -45,10 +47,10 @@ export function parseManifest(json, base, serverConfig) {
     entries.push({
       name,
       title: text(raw.title) ?? titleOf(name, raw.config?.official),
-      url: place === undefined ? null : new URL(place, base).href,
+      url: place === undefined ? null : addressOf(place, base)?.href ?? null,
       sha256: sha256 !== undefined && /^[0-9a-f]{64}$/.test(sha256) ? sha256 : undefined,
       bytes: Number.isSafeInteger(bytes) && bytes > 0 ? bytes : undefined,
-      config: /\.ya?ml$/.test(text(raw.config) ?? '') ? new URL(raw.config, base).href : undefined,
+      config: /\.ya?ml$/.test(text(raw.config) ?? '') ? addressOf(raw.config, base)?.href : undefined,
       description: text(raw.description) ?? '',
       licence: text(raw.licence) ?? text(raw.license) ?? '',
       note: text(raw.note) ?? (raw.trained === false || raw.untrained === true
@@ -89,13 +91,15 @@ export function chooseModel(query, manifest, base) {
  * @param {string | null} [sha256]
  * @param {string | null} [bytes]
  * @returns {ModelByAddress & { url: string, name: string }}
+ * @throws {Sam2Error} `bad_model` where it is no address
  */
 export function modelFromUrl(address, base, sha256, bytes) {
-  const url = new URL(address, base);
+  const url = addressOf(address, base);
+  if (url === null) throw new Sam2Error('bad_model', `“${address}” is not an address.`, 'Write it as https://host/path/model.pt.');
   const size = Number(bytes ?? NaN);
   return {
     url: url.href,
-    name: decodeURIComponent(url.pathname.split('/').pop() || url.host),
+    name: fileNameOf(url) || url.host,
     ...(text(sha256) === undefined ? {} : { sha256: text(sha256) }),
     ...(Number.isSafeInteger(size) && size > 0 ? { bytes: size } : {}),
   };
@@ -105,6 +109,18 @@ export function modelFromUrl(address, base, sha256, bytes) {
 export function isElsewhere(url, origin) {
   const { protocol, origin: other } = new URL(url);
   return protocol !== 'blob:' && protocol !== 'data:' && other !== origin;
+}
+
+/**
+ * Why an address is not even asked for. The server's policy lets the page reach other hosts over https alone
+ * (crates/sam2-server, headers.rs), and browsers keep a page of https from http.
+ * @param {string} url @param {string} origin of the page @returns {Sam2Error | null}
+ */
+export function refusalOf(url, origin) {
+  const { protocol, host } = new URL(url);
+  if (protocol === 'https:' || !isElsewhere(url, origin)) return null;
+  return new Sam2Error('bad_model', `Models from other hosts are fetched over https only, not from ${protocol}//${host}.`,
+    'Use its https address, or download the file and open it from the Model menu.');
 }
 
 /** @param {string} device @returns {'auto' | 'webgpu' | 'cpu' | null} null for a word that is none of these */

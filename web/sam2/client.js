@@ -2,6 +2,7 @@
  * The package's front door: `Sam2.load()`. Everything heavy runs in a worker; importing this module
  * touches nothing.
  */
+import { addressOf, fileNameOf } from './address.js';
 import { Sam2Image } from './image.js';
 import { Sam2Error } from './errors.js';
 import { EngineSession } from './session.js';
@@ -152,7 +153,14 @@ export class Sam2 {
 
 /** Relative addresses in a worker would be relative to the worker's script. @param {string | URL} url */
 function absolute(url) {
-  return new URL(url, globalThis.document?.baseURI ?? import.meta.url).href;
+  return addressOf(url, globalThis.document?.baseURI ?? import.meta.url);
+}
+
+/** @param {string | URL} url */
+function assetAt(url) {
+  const found = absolute(url);
+  if (found === null) throw new Sam2Error('bad_setting', `“${url}” is not an address of the engine.`, 'Give { js, wasm } as addresses of the files in pkg/.');
+  return found.href;
 }
 
 /** @param {LoadOptions['assets']} assets @returns {import('./protocol.js').EngineAssets} */
@@ -160,7 +168,7 @@ function resolveAssets(assets) {
   if (assets === undefined) {
     return { js: new URL('./pkg/sam2_wasm.js', import.meta.url).href, wasm: new URL('./pkg/sam2_wasm_bg.wasm', import.meta.url).href };
   }
-  return { js: absolute(assets.js), wasm: absolute(assets.wasm), wasmBytes: assets.wasmBytes };
+  return { js: assetAt(assets.js), wasm: assetAt(assets.wasm), wasmBytes: assets.wasmBytes };
 }
 
 /** @param {ModelSource} source @returns {ModelRequest} */
@@ -179,8 +187,9 @@ function modelRequest(source) {
   const rest = { sha256, bytes, configYaml, imageSize };
   if (file !== undefined) return { ...modelRequest(file), ...(name === undefined ? {} : { name }), ...rest };
   if (url === undefined) throw new Sam2Error('bad_model', 'No model was named.', 'Give an address, a file or bytes.');
-  const href = absolute(url);
-  return { name: name ?? decodeURIComponent(new URL(href).pathname.split('/').pop() || href), url: href, ...rest };
+  const found = absolute(url);
+  if (found === null) throw new Sam2Error('bad_model', `“${url}” is not an address of a model.`, 'Write it as https://host/path/model.pt.');
+  return { name: name ?? (fileNameOf(found) || found.href), url: found.href, ...rest };
 }
 
 /** @param {PictureSource} source @returns {Promise<Picture>} */

@@ -81,6 +81,7 @@ export async function startServer({ engine = 'fake', prefix = '/', files = {} } 
     }
     body = Buffer.from(body);
     response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
+    if (path === 'models/manifest.json') response.setHeader('X-Sam2-Server', '1');
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     const from = range === null ? 0 : Number(range[1]);
     if (from > 0) {

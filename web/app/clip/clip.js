@@ -2,7 +2,7 @@
  * What happens when in a clip: opening, prompts, tracking. Prompts are drawn at once, wait for their
  * turn and are answered in order; tracking goes frame by frame and lets them in between.
  */
-import { isAbort } from '../../sam2/errors.js';
+import { codeOf, isAbort } from '../../sam2/errors.js';
 import { sentence } from '../words.js';
 import { Estimate, timeInWords } from './estimate.js';
 import { Tracks } from './tracks.js';
@@ -16,6 +16,7 @@ import { Tracks } from './tracks.js';
 /** @typedef {import('../types.js').ImageBox} ImageBox */
 /** @typedef {import('../types.js').PageState} PageState */
 /** @typedef {import('../status.js').Message} Message */
+/** What the server's owner allows; the package's own limits where it says nothing. @typedef {{ maxFrames?: number, maxFrameDimension?: number }} VideoLimits */
 /** @typedef {{ abort: AbortController, done: number, total: number, paused: boolean }} Tracking */
 
 /**
@@ -54,13 +55,19 @@ export class Clip {
     this.#on = listeners;
   }
 
-  /** @param {Sam2} sam @param {VideoSource} source @returns {Promise<boolean>} whether it is open */
-  async open(sam, source) {
+  /**
+   * @param {Sam2} sam
+   * @param {VideoSource} source
+   * @param {{ limits: VideoLimits, retry: () => void }} options
+   * @returns {Promise<boolean>} whether it is open
+   */
+  async open(sam, source, { limits, retry }) {
     this.#opening = true;
     this.#failure = null;
     this.#on.onChange();
     try {
-      const video = /** @type {Sam2Video} */ (/** @type {unknown} */ (await sam.openVideo(source, { signal: this.#open.signal, onProgress: this.#on.onProgress })));
+      const options = { ...limits, signal: this.#open.signal, onProgress: this.#on.onProgress };
+      const video = /** @type {Sam2Video} */ (/** @type {unknown} */ (await sam.openVideo(source, options)));
       if (this.#closed) {
         video.close();
         return false;
@@ -69,7 +76,7 @@ export class Clip {
       this.estimate = new Estimate(video.objectCost);
       return true;
     } catch (error) {
-      if (!this.#closed && !isAbort(error)) this.#failure = { error, retry: () => void this.open(sam, source) };
+      if (!this.#closed && !isAbort(error)) this.#failure = { error, retry };
       return false;
     } finally {
       this.#opening = false;
@@ -256,10 +263,25 @@ export class Clip {
     if (this.#answering) return;
     this.#answering = true;
     this.#on.onChange();
+    /** A prompt that is refused twice is refused for something else than what was said last. @type {Set<string>} */
+    const refused = new Set();
     for (const key of this.#waiting) {
       this.#waiting.delete(key);
       const [frame, object] = key.split(':').map(Number);
-      if (!await this.#try((video) => this.#answer(video, frame, object), () => this.#ask(frame, object))) break;
+      /** @type {unknown} */
+      let error = null;
+      const answer = (/** @type {Sam2Video} */ video) => this.#answer(video, frame, object).catch((thrown) => {
+        error = thrown;
+        throw thrown;
+      });
+      if (await this.#try(answer, () => this.#ask(frame, object))) continue;
+      const code = codeOf(error);
+      if (code === 'bad_prompt' && !refused.has(key) && this.tracks.takeBack(frame, object)) {
+        // Kept, it would be asked with every later click there, and refuse them all.
+        refused.add(key);
+        this.#waiting.add(key);
+        this.fail(error);
+      } else if (code !== 'bad_prompt' && code !== 'mask_fault') break; // those two are about the prompt, others about the engine
     }
     this.#answering = false;
     if (!this.#closed) this.#on.onChange();

@@ -6,6 +6,7 @@ import { Camera } from './camera.js';
 import { Clip } from './clip.js';
 import { LONG_MS, timeInWords } from './estimate.js';
 import { canSaveVideo, masksZip, overlayVideo } from './exports.js';
+import { mayForget } from './forget.js';
 import { ObjectList } from './objects.js';
 import { layersOf } from './overlay.js';
 import { Player } from './player.js';
@@ -25,8 +26,10 @@ import { Timeline } from './timeline.js';
  * @property {import('../stage.js').Stage} stage
  * @property {import('../view.js').View} view
  * @property {() => Promise<Sam2>} sam once a model is there
+ * @property {() => import('./clip.js').VideoLimits} limits asked once a model is there: before, the server may not have told
  * @property {() => { device: string, model: string, isSmall: boolean }} engine
  * @property {() => void} onSmallModel
+ * @property {() => void} onAsk something is asked of the clip: an error of before is over
  * @property {() => void} onChange the state, or what can be undone, has changed
  * @property {(progress: import('../../sam2/index.d.ts').Progress) => void} onProgress
  */
@@ -47,6 +50,8 @@ export class ClipMode {
   #liveFrame = 0;
   /** The frame on the screen: behind the one asked for while that is read. */
   #shownFrame = 0;
+  /** Masks that wait until the clip is open. @type {File | null} */
+  #saved = null;
   /** While it tracks, the frame that was tracked last is shown, unless the person looks elsewhere. */
   #follow = true;
   /** A file being made. @type {{ abort: AbortController, text: string, done: number, total: number } | null} */
@@ -88,17 +93,22 @@ export class ClipMode {
     return this.#clip?.tracks.canUndo ?? false;
   }
 
-  /** @param {VideoSource} source @param {string} name */
-  async open(source, name) {
+  /** @param {VideoSource} source @param {string} name @param {File | null} [saved] its masks, to be loaded when it is open */
+  async open(source, name, saved = null) {
     const clip = this.#begin(name);
+    this.#saved = saved;
     const sam = await this.#options.sam();
-    if (clip !== this.#clip || !await clip.open(sam, source) || clip !== this.#clip || clip.video === null) return;
+    const options = { limits: this.#options.limits(), retry: () => void this.open(source, name, this.#saved) };
+    if (clip !== this.#clip || !await clip.open(sam, source, options) || clip !== this.#clip || clip.video === null) return;
     this.#player = new Player(clip.video, {
       onShow: (bitmap, frame) => this.#show(bitmap, frame),
       onError: (error) => clip.fail(error, () => this.go(this.frame)),
     });
     this.#options.view.setPicture(clip.video);
     this.go(0);
+    const waiting = this.#saved;
+    this.#saved = null;
+    if (waiting !== null) await this.openSaved(waiting);
   }
 
   async openCamera() {
@@ -108,7 +118,8 @@ export class ClipMode {
     try {
       await camera.open();
       const sam = await this.#options.sam();
-      if (clip !== this.#clip || !await clip.open(sam, { live: true }) || clip.video === null) {
+      const options = { limits: this.#options.limits(), retry: () => void this.openCamera() };
+      if (clip !== this.#clip || !await clip.open(sam, { live: true }, options) || clip.video === null) {
         camera.close();
         return;
       }
@@ -140,6 +151,7 @@ export class ClipMode {
     this.#player = null;
     this.#clip.close();
     this.#clip = null;
+    this.#saved = null;
     this.#liveBitmap?.close();
     this.#liveBitmap = null;
     for (const name of ['area', 'iou', 'bbox']) delete this.#mask.dataset[name];
@@ -154,17 +166,20 @@ export class ClipMode {
 
   /** @param {ImagePx} at @param {boolean} negative */
   click(at, negative) {
+    this.#options.onAsk();
     this.#player?.pause();
     this.#clip?.click(this.frame, at, negative);
   }
 
   /** @param {ImageBox} box */
   box(box) {
+    this.#options.onAsk();
     this.#player?.pause();
     this.#clip?.box(this.frame, box);
   }
 
   undo() {
+    this.#options.onAsk();
     const frame = this.#clip?.undo() ?? null;
     if (frame !== null && this.#camera === null) this.go(frame);
   }
@@ -173,6 +188,7 @@ export class ClipMode {
   async reset() {
     const clip = this.#clip;
     if (clip === null) return;
+    this.#options.onAsk();
     if (clip.tracking !== null) {
       clip.cancel();
       return;
@@ -224,6 +240,7 @@ export class ClipMode {
 
   /** @param {boolean} both */
   track(both) {
+    this.#options.onAsk();
     this.#player?.pause();
     this.#follow = true;
     void this.#clip?.track(both);
@@ -233,11 +250,15 @@ export class ClipMode {
     return this.#clip?.modelChanged();
   }
 
-  /** @param {File} file */
+  /** Loads masks that were saved, at once or when the clip is open. @param {File} file */
   async openSaved(file) {
     const clip = this.#clip;
-    const video = clip?.video ?? null;
-    if (clip === null || video === null) return;
+    if (clip === null) return;
+    const { video } = clip;
+    if (video === null) {
+      this.#saved = file;
+      return;
+    }
     try {
       const { frames, prompted } = parseSaved(await file.text(), video);
       /** @type {FrameResult[]} */
@@ -386,16 +407,4 @@ export class ClipMode {
     const { width, height, length } = clip.video;
     return this.#save('Encoding', '_tracked.webm', (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, signal, onStep));
   }
-}
-
-/** @param {number} objects @param {number} frames @returns {Promise<boolean>} */
-function mayForget(objects, frames) {
-  const dialog = byId('forget', HTMLDialogElement);
-  const many = (/** @type {number} */ n, /** @type {string} */ what) => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
-  byId('forget-text', HTMLElement).textContent = `${many(objects, 'object')} and their masks on ${many(frames, 'tracked frame')} go. Save them first if you need them.`;
-  dialog.returnValue = 'no';
-  dialog.showModal();
-  return new Promise((resolve) => {
-    dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });
-  });
 }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { chooseModel, isElsewhere, parseDevice, parseManifest } from '../models.js';
+import { chooseModel, isElsewhere, parseDevice, parseManifest, refusalOf } from '../models.js';
 import { sortFiles } from '../files.js';
 import { bytesInWords, countInWords, durationInWords, oneLine, progressInWords, sentence, warningInWords } from '../words.js';
 
@@ -58,6 +58,17 @@ test('another host is another port too', () => {
   assert.equal(isElsewhere('http://host/x', 'http://host'), false);
   assert.equal(isElsewhere('http://host:81/x', 'http://host'), true);
   assert.equal(isElsewhere('https://host/x', 'http://host'), true);
+});
+
+test('what is wrong with an address is said, and its name is readable', () => {
+  assert.throws(() => choose('model=http://['), { code: 'bad_model', message: /not an address/ });
+  assert.equal(choose('model=100%.pt').model.name, '100%.pt');
+  assert.equal(choose('model=https://other/').model.name, 'other');
+  assert.equal(refusalOf('https://other/x.pt', 'http://host'), null);
+  assert.equal(refusalOf('http://host/x.pt', 'http://host'), null);
+  assert.match(refusalOf('http://other/x.pt', 'http://host').message, /https only, not from http:\/\/other/);
+  assert.deepEqual(parseManifest([{ name: 'a', url: 'http://[' }, { name: 'b', url: 'b.pt', config: 'http://[.yaml' }], BASE).entries.map(({ url, config }) => [url, config]),
+    [[null, undefined], ['http://host/some/path/models/b.pt', undefined]]);
 });
 
 test('devices', () => {

@@ -62,6 +62,10 @@ test('wrong prompts are refused before they wait', async () => {
   for (const [why, prompt] of [
     ['nothing', {}],
     ['outside', { points: [[13, 2]], labels: [1] }],
+    ['on the right edge, which belongs to no pixel', { points: [[12, 2]] }],
+    ['on the lower edge', { points: [[2, 7]] }],
+    ['on the edge as the engine rounds it', { points: [[12 - 1e-9, 2]] }],
+    ['a box without width as the engine rounds it', { box: [3, 1, 3 + 1e-9, 2] }],
     ['height taken for width', { points: [[2, 12]], labels: [1] }],
     ['not a number', { points: [[NaN, 2]], labels: [1] }],
     ['labels missing', { points: [[1, 2], [3, 4]], labels: [1] }],
@@ -73,6 +77,7 @@ test('wrong prompts are refused before they wait', async () => {
     await assert.rejects(soon(image.predict(prompt)), { name: 'Sam2Error', code: 'bad_prompt' }, why);
   }
   assert.equal(ports.opened[0].requests.includes('predict'), false);
+  assert.equal((await image.predict({ points: [[11.999, 6.999], [0, 0]], box: [0, 0, 12, 7] })).masks.length, 1, 'all the way to the edges');
   const other = await sam.setImage(picture());
   const { masks } = await other.predict({ box: [1, 1, 6, 5] });
   await assert.rejects(soon(image.predict({ points: [[1, 1]], mask: masks[0] })), { code: 'bad_prompt' }, 'a mask of another picture');
@@ -283,6 +288,14 @@ test('load, dispose, load; dispose rejects what is under way', async () => {
   const second = await load(ports);
   assert.equal((await (await second.setImage(picture())).predict({ points: [[1, 1]] })).masks.length, 3);
   second.dispose();
+});
+
+test('an address that is none is told, also one whose name cannot be decoded', async () => {
+  await assert.rejects(soon(load(fakePorts(), { model: 'http://[' })), { code: 'bad_model', message: /not an address/ });
+  await assert.rejects(soon(load(fakePorts(), { assets: { js: 'http://[', wasm: 'e.wasm' } })), { code: 'bad_setting' });
+  const sam = await load(fakePorts());
+  await assert.rejects(soon(sam.loadModel('http://127.0.0.1:1/100%.pt', { signal: AbortSignal.timeout(300) })), (error) => !(error instanceof URIError));
+  sam.dispose();
 });
 
 test('an explicit device is obeyed or is an error', async () => {
