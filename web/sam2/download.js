@@ -18,7 +18,10 @@ const PASSING_STATUS = new Set([408, 425, 429, 500, 502, 503, 504]);
  * @property {() => Uint8Array<ArrayBuffer>} read
  * @property {(bytes: Uint8Array<ArrayBuffer>) => void} append throws when the disk is full
  * @property {() => void} clear
+ * @property {() => number} [size] bytes that are kept
  */
+
+/** What a server said of a file when it was asked: its version (an ETag or a date) and its length. @typedef {{ version: string, bytes: number }} Version */
 
 /** Bytes that grow; one allocation when the size is known. */
 class Growing {
@@ -74,6 +77,15 @@ function pause(ms, signal) {
 }
 
 /**
+ * What the answer says of the file.
+ * @param {Response} response to a request for all of it
+ * @returns {Version}
+ */
+export function versionOf(response) {
+  return { version: response.headers.get('etag') ?? response.headers.get('last-modified') ?? '', bytes: wholeLength(response, 0) };
+}
+
+/**
  * How many bytes the whole file has by this answer; 0 when it does not say. `content-length` counts
  * compressed bytes when the answer is compressed, and is then of no use.
  * @param {Response} response @param {number} from
@@ -94,17 +106,19 @@ function wholeLength(response, from) {
  * @param {AbortSignal} options.signal
  * @param {(progress: Progress) => void} options.onProgress
  * @param {PartFile | null} [options.part]
+ * @param {Version | null} [options.known] of which version `part` is, where nothing else tells whether it is right
  * @param {typeof fetch} [options.fetch]
  * @param {number} [options.backoffMs]
  * @returns {Promise<Uint8Array<ArrayBuffer>>}
  */
 export async function download(model, options) {
-  const { signal, onProgress, part = null, backoffMs = 500 } = options;
+  const { signal, onProgress, known = null, backoffMs = 500 } = options;
+  let { part = null } = options;
   const get = options.fetch ?? globalThis.fetch;
   const bytes = new Growing(model.bytes ?? 0);
   if (part !== null) bytes.push(part.read());
   let total = model.bytes ?? 0;
-  let version = '';
+  let version = known?.version ?? '';
   let failures = 0;
 
   const restart = () => {
@@ -115,8 +129,9 @@ export async function download(model, options) {
   const tryAgain = async (why) => {
     failures += 1;
     if (failures >= ATTEMPTS) {
+      const kept = part !== null && (part.size?.() ?? bytes.length) > 0;
       throw new Sam2Error('bad_model', `The model ${model.name} could not be fetched: ${why}.`,
-        'Check the connection and try again: what has arrived is kept. Or fetch the file yourself and open it.');
+        `Check the connection and try again${kept ? ': what has arrived is kept' : ''}. Or fetch the file yourself and open it.`);
     }
     await pause(backoffMs * 2 ** (failures - 1), signal);
   };
@@ -145,10 +160,12 @@ export async function download(model, options) {
     }
     refuseWrongAnswer(model, response);
 
-    const now = response.headers.get('etag') ?? response.headers.get('last-modified') ?? '';
-    const resumed = response.status === 206 && startsAt(response) === bytes.length;
-    if (bytes.length > 0 && (!resumed || (version !== '' && now !== version))) {
+    const now = versionOf(response).version;
+    const resumed = response.status === 206 && goesOn(response, bytes.length, total || (known?.bytes ?? 0));
+    const changed = version !== '' && now !== version;
+    if (bytes.length > 0 && (!resumed || changed)) {
       restart();
+      if (changed && known !== null) part = null; // its version is another one now
       if (response.status === 206) {
         version = '';
         await response.body?.cancel();
@@ -188,10 +205,15 @@ function refuseWrongAnswer(model, response) {
   }
 }
 
-/** The first byte of a partial answer, or -1. @param {Response} response */
-function startsAt(response) {
-  const match = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '');
-  return match === null ? -1 : Number(match[1]);
+/**
+ * Whether a partial answer begins at `from`. Another host may keep Content-Range from the page: then the rest
+ * has to have the right length.
+ * @param {Response} response @param {number} from @param {number} total 0 where it is not known
+ */
+function goesOn(response, from, total) {
+  const range = response.headers.get('content-range');
+  if (range !== null) return Number(/^bytes (\d+)-/.exec(range)?.[1] ?? -1) === from;
+  return total > from && wholeLength(response, from) === total;
 }
 
 /**

@@ -3,7 +3,7 @@
  * browser Worker (worker.js) and in a Node worker thread (worker-node.js).
  */
 import { Sam2Error, plainError } from './errors.js';
-import { modelBytes } from './model-bytes.js';
+import { forgetBytes, modelBytes } from './model-bytes.js';
 import { decodedFromPicture, pixelsFromPicture } from './picture.js';
 import { VideoHost } from './host-video.js';
 
@@ -196,7 +196,14 @@ export class EngineHost {
     });
     signal.throwIfAborted();
     const options = JSON.stringify({ config_yaml: model.configYaml, image_size: model.imageSize });
-    const info = JSON.parse(await engine.load_model(bytes, options, onProgress));
+    let info;
+    try {
+      info = JSON.parse(await engine.load_model(bytes, options, onProgress));
+    } catch (error) {
+      const { code } = plainError(error, 'bad_model');
+      if (code === 'bad_model' || code === 'checksum') await forgetBytes(model, cache);
+      throw error;
+    }
     this.#forget(() => true);
     return {
       name: model.name,

@@ -1,5 +1,5 @@
 /** From "which model" to its bytes: out of a file, the cache, or the network. Runs in the worker. */
-import { download } from './download.js';
+import { download, versionOf } from './download.js';
 import { Sam2Error } from './errors.js';
 import { ModelStore } from './model-store.js';
 import { sha256 } from './sha256.js';
@@ -82,41 +82,60 @@ async function fetchKnown(model, store, options) {
 
 /**
  * A file somebody named by address only. The cache is used while the server says it is unchanged,
- * or cannot be asked.
+ * or cannot be asked; a beginning, while it is of the version that the server has.
  * @param {ModelRequest & { url: string }} model
  * @param {ModelStore | null} store
  * @param {FetchOptions} options
  */
 async function fetchUnknown(model, store, options) {
-  const known = (await store?.lookUp(model.url)) ?? null;
-  if (known !== null) {
-    const current = await currentVersion(model.url, options.signal);
-    if (current === null || (current.version === known.version && current.bytes === known.bytes)) {
-      const cached = await store?.read(known.sha256);
-      if (cached != null && await sha256(cached) === known.sha256) return cached;
-    }
+  if (store === null) return download(model, options);
+  const known = await store.lookUp(model.url);
+  const current = await currentVersion(model.url, options.signal);
+  if (known !== null && (current === null || (current.version === known.version && current.bytes === known.bytes))) {
+    const cached = await store.read(known.sha256);
+    if (cached !== null && await sha256(cached) === known.sha256) return cached;
   }
-  const bytes = await download(model, options);
-  if (store !== null) {
-    const sum = await sha256(bytes);
-    const current = await currentVersion(model.url, options.signal);
-    if (current !== null && current.bytes === bytes.length) {
-      await store.write(sum, bytes);
-      await store.remember(model.url, { sha256: sum, ...current });
-    }
+  // Without a version nothing would tell whether two parts are of one file.
+  const version = current !== null && current.version !== '' && current.bytes > 0 ? current : null;
+  const part = version === null ? null : await store.partOf(model.url, version.version);
+  let bytes;
+  let kept = 0;
+  try {
+    // A tab that was closed at the right moment left all of it.
+    bytes = part !== null && part.size() === version?.bytes ? part.read() : await download(model, { ...options, part, known: version });
+  } finally {
+    kept = part?.size() ?? 0;
+    part?.close();
   }
+  const sum = await sha256(bytes);
+  const after = await currentVersion(model.url, options.signal);
+  const sure = after !== null && after.bytes === bytes.length && (current === null || after.version === current.version);
+  if (sure && (part === null || kept === bytes.length)) {
+    if (part === null || !await store.promote(model.url, sum)) await store.write(sum, bytes);
+    await store.remember(model.url, { sha256: sum, ...after });
+  }
+  if (part !== null) await store.removePart(model.url);
   return bytes;
 }
 
-/** @param {string} url @param {AbortSignal} signal @returns {Promise<{ version: string, bytes: number } | null>} */
+/**
+ * Forgets what is kept of a model whose bytes the engine found damaged, and which no sum was held against: the
+ * next try fetches all of it.
+ * @param {ModelRequest} model
+ * @param {boolean} cache
+ */
+export async function forgetBytes({ url, sha256: sum }, cache) {
+  if (url === undefined || sum !== undefined || !cache) return;
+  const store = await ModelStore.open(() => undefined);
+  const known = await store?.lookUp(url);
+  if (known != null) await store?.remove(known.sha256);
+}
+
+/** @param {string} url @param {AbortSignal} signal @returns {Promise<import('./download.js').Version | null>} null where it cannot be asked */
 async function currentVersion(url, signal) {
   try {
     const response = await fetch(url, { method: 'HEAD', signal });
-    if (!response.ok) return null;
-    return {
-      version: response.headers.get('etag') ?? response.headers.get('last-modified') ?? '',
-      bytes: Number(response.headers.get('content-length') ?? 0),
-    };
+    return response.ok ? versionOf(response) : null;
   } catch {
     signal.throwIfAborted();
     return null;

@@ -1,11 +1,13 @@
 /**
  * Model files kept in the browser's private file system (OPFS), so that a second visit downloads
  * nothing. A file's name is the full SHA-256 of its content, and the content is checked against it
- * on every read: a half-written or damaged file is never taken for a model.
+ * on every read: a half-written or damaged file is never taken for a model. Of a file whose sum is not
+ * known, what has arrived is kept under its address, with the version that it is of.
  */
+import { sha256 } from './sha256.js';
 
 const FOLDER = 'sam2-models';
-/** Remembers the sum of files whose address came without one. */
+/** Remembers the sum of files whose address came without one, and the version of their beginnings. */
 const INDEX = 'urls.json';
 
 /** @typedef {(level: string, text: string) => void} Log */
@@ -17,11 +19,16 @@ export class ModelStore {
   #folder;
   /** @type {Log} */
   #log;
+  /** What was said: several files meet the same full disk. @type {Set<string>} */
+  #said = new Set();
 
   /** @param {FileSystemDirectoryHandle} folder @param {Log} log */
   constructor(folder, log) {
     this.#folder = folder;
-    this.#log = log;
+    this.#log = (level, text) => {
+      if (!this.#said.has(text)) log(level, text);
+      this.#said.add(text);
+    };
   }
 
   /**
@@ -72,6 +79,7 @@ export class ModelStore {
     let usable = true;
     const giveUp = (/** @type {unknown} */ error) => {
       usable = false;
+      size = 0;
       warn(this.#log, error);
       try {
         handle.truncate(0);
@@ -122,6 +130,36 @@ export class ModelStore {
     part.close();
   }
 
+  /**
+   * As `part`, for a file whose sum is not known: what is kept of another version is thrown away.
+   * @param {string} url @param {string} version
+   */
+  async partOf(url, version) {
+    const part = await this.part(await partName(url));
+    if (part === null || (await this.#index())[`part ${url}`]?.version === version) return part;
+    part.clear(); // first: a beginning without its version is worth nothing, one with another's would be wrong
+    await this.#record(`part ${url}`, { sha256: '', bytes: 0, version });
+    return part;
+  }
+
+  /** The part is the whole file: it takes its name, where the browser can rename. @param {string} url @param {string} sum @returns {Promise<boolean>} */
+  async promote(url, sum) {
+    try {
+      const file = /** @type {{ move?: (name: string) => Promise<void> }} */ (/** @type {unknown} */ (await this.#folder.getFileHandle(await partName(url))));
+      if (file.move === undefined) return false;
+      await this.remove(sum);
+      await file.move(sum);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  /** @param {string} url */
+  async removePart(url) {
+    await this.remove(await partName(url));
+  }
+
   /** @param {string} url @returns {Promise<IndexEntry | null>} */
   async lookUp(url) {
     const entry = (await this.#index())[url];
@@ -130,8 +168,13 @@ export class ModelStore {
 
   /** @param {string} url @param {IndexEntry} entry @returns {Promise<void>} */
   async remember(url, entry) {
+    await this.#record(url, entry);
+  }
+
+  /** @param {string} key @param {IndexEntry} entry */
+  async #record(key, entry) {
     const index = await this.#index();
-    index[url] = entry;
+    index[key] = entry;
     await this.write(INDEX, new TextEncoder().encode(JSON.stringify(index)));
   }
 
@@ -145,6 +188,11 @@ export class ModelStore {
       return {}; // written by a tab that was closed meanwhile; only costs a download
     }
   }
+}
+
+/** @param {string} url */
+async function partName(url) {
+  return `part-${await sha256(new TextEncoder().encode(url))}`;
 }
 
 /** @param {Log} log @param {unknown} error */

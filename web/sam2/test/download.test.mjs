@@ -38,8 +38,8 @@ async function run(steps = [], more = {}) {
   script = [...steps];
   ranges = [];
   const progress = [];
-  const { part = null, signal = new AbortController().signal, ...model } = more;
-  const bytes = await download({ url, name: 'model.pt', ...model }, { signal, part, backoffMs: 1, onProgress: (p) => progress.push(p) });
+  const { part = null, known = null, signal = new AbortController().signal, ...model } = more;
+  const bytes = await download({ url, name: 'model.pt', ...model }, { signal, part, known, backoffMs: 1, onProgress: (p) => progress.push(p) });
   return { bytes, progress };
 }
 
@@ -88,6 +88,30 @@ test('what has arrived is kept for the next visit', async () => {
   await assert.rejects(run([cutAt(90_000), status(503), status(503), status(503), status(503)], { part }), { code: 'bad_model', hint: /kept/ });
   assert.ok(kept.length > 0 && kept.length <= 90_000);
   assert.deepEqual(Uint8Array.from(kept), FILE.slice(0, kept.length));
+});
+
+test('nothing is kept: nothing is promised', async () => {
+  await assert.rejects(run([cutAt(90_000), status(503), status(503), status(503), status(503)]), ({ hint }) => /try again/.test(hint) && !/kept/.test(hint));
+});
+
+test('another host that hides where a part begins: its length tells', async () => {
+  const hidden = (length) => (request, response, from) => {
+    response.writeHead(206, { 'Content-Length': length ?? FILE.length - from, ETag: '"1"' }).end(FILE.subarray(from, from + (length ?? FILE.length)));
+  };
+  assert.deepEqual((await run([cutAt(100_000), hidden()])).bytes, FILE);
+  assert.equal(ranges.length, 2);
+  assert.deepEqual((await run([cutAt(100_000), hidden(10)])).bytes, FILE);
+  assert.equal(ranges[2], 0, 'a part of another length is none of this file');
+});
+
+test('what was kept of one version is not gone on with another, which is not kept in its place', async () => {
+  const kept = { bytes: FILE.slice(0, 1000), appended: 0, cleared: 0 };
+  const part = { read: () => kept.bytes, append: () => { kept.appended += 1; }, clear: () => { kept.cleared += 1; } };
+  assert.deepEqual((await run([], { part, known: { version: '"1"', bytes: FILE.length } })).bytes, FILE);
+  assert.deepEqual([ranges, kept.cleared], [[1000], 0]);
+  kept.appended = 0;
+  assert.deepEqual((await run([], { part, known: { version: '"0"', bytes: FILE.length } })).bytes, FILE);
+  assert.deepEqual([ranges, kept.cleared, kept.appended], [[1000, 0], 1, 0]);
 });
 
 test('a passing fault of the server is waited out, a lasting one is told', async () => {

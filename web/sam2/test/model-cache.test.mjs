@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import test, { after, afterEach, before } from 'node:test';
-import { modelBytes } from '../model-bytes.js';
+import { forgetBytes, modelBytes } from '../model-bytes.js';
 
 const PIECE = 65_536;
 const FILE = Uint8Array.from({ length: 3 * PIECE + 777 }, (_, i) => (i * 31) >> 3 & 0xff);
@@ -20,6 +20,8 @@ class FakeFolder {
   room = Infinity;
   /** @type {Record<string, string>} method: name of the exception that it throws */
   broken = {};
+  /** Not every browser renames. */
+  moves = false;
 
   fail(method) {
     const name = this.broken[method];
@@ -48,6 +50,13 @@ class FakeFolder {
         this.fail('createSyncAccessHandle');
         return this.#access(name);
       },
+      ...(this.moves ? {
+        move: async (to) => {
+          this.fail('move');
+          this.files.set(to, this.files.get(name));
+          this.files.delete(name);
+        },
+      } : {}),
     };
   }
 
@@ -96,7 +105,7 @@ before(async () => {
       response.writeHead(416).end();
       return;
     }
-    const headers = { 'Content-Length': FILE.length - from, ETag: etag };
+    const headers = { 'Content-Length': FILE.length - from, ...(etag === '' ? {} : { ETag: etag }) };
     if (from > 0) headers['Content-Range'] = `bytes ${from}-${FILE.length - 1}/${FILE.length}`;
     response.writeHead(from > 0 ? 206 : 200, headers);
     const until = request.method === 'HEAD' ? undefined : cuts.shift();
@@ -114,6 +123,11 @@ after(() => {
 afterEach(() => {
   delete globalThis.navigator;
 });
+
+/** A server that gives up after so many bytes, until `cuts` is emptied. @param {number} bytes */
+function cutForGood(bytes) {
+  cuts = Array.from({ length: 8 }, () => bytes);
+}
 
 /** @param {object} [more] of the model @param {{ storage?: object, cache?: boolean }} [how] */
 async function load(more = {}, { storage, cache = true } = {}) {
@@ -239,4 +253,71 @@ test('by address alone: kept while the server says it is the same, fetched again
   assert.equal(Buffer.compare((await load()).bytes, FILE), 0);
   const none = await load({}, { cache: false });
   assert.deepEqual(none.asked, [0]);
+});
+
+for (const moves of [true, false]) {
+  test(`by address alone, cut for good: the next try goes on where it ended, ${moves ? 'and the part is renamed' : 'also where nothing can be renamed'}`, async () => {
+    folder = new FakeFolder();
+    folder.moves = moves;
+    cutForGood(PIECE + 5);
+    await assert.rejects(load(), { code: 'bad_model', hint: /what has arrived is kept/ });
+    cuts = [];
+    const { bytes, asked: from, logs } = await load();
+    assert.deepEqual([Buffer.compare(bytes, FILE), from, logs], [0, ['HEAD', PIECE + 5, 'HEAD'], []]);
+    assert.deepEqual([...folder.files.keys()].sort(), [SUM, 'urls.json'].sort());
+    assert.deepEqual((await load()).asked, ['HEAD']);
+  });
+}
+
+test('by address alone: a beginning of another version, or of none, is not gone on from', async () => {
+  folder = new FakeFolder();
+  cutForGood(PIECE);
+  await assert.rejects(load());
+  cuts = [];
+  etag = '"3"';
+  const other = await load();
+  assert.deepEqual([Buffer.compare(other.bytes, FILE), other.asked], [0, ['HEAD', 0, 'HEAD']]);
+  folder = new FakeFolder();
+  etag = '';
+  cutForGood(PIECE);
+  await assert.rejects(load(), ({ hint }) => !hint.includes('kept'));
+  cuts = [];
+  assert.deepEqual((await load()).asked, ['HEAD', 0, 'HEAD']);
+  etag = '"3"';
+});
+
+test('by address alone: all of it arrived before the tab was closed', async () => {
+  folder = new FakeFolder();
+  cutForGood(PIECE);
+  await assert.rejects(load());
+  cuts = [];
+  const part = [...folder.files.keys()].find((name) => name.startsWith('part-'));
+  folder.files.set(part, FILE.slice());
+  assert.deepEqual([Buffer.compare((await load()).bytes, FILE), asked, folder.files.has(part)], [0, ['HEAD', 'HEAD'], false]);
+});
+
+test('by address alone, where storage is full or refused: nothing is promised, and it is said once', async () => {
+  for (const [broken, room] of [[{}, PIECE], [{ write: 'QuotaExceededError' }, Infinity], [{ createSyncAccessHandle: 'InvalidStateError' }, Infinity]]) {
+    folder = new FakeFolder();
+    Object.assign(folder, { broken, room });
+    cutForGood(PIECE + 5);
+    await assert.rejects(load(), ({ hint }) => !hint.includes('kept'));
+    cuts = [];
+    const { bytes, logs } = await load();
+    assert.equal(Buffer.compare(bytes, FILE), 0);
+    assert.equal(logs.length, 1, logs.join('; '));
+  }
+  cutForGood(PIECE);
+  await assert.rejects(load({}, { cache: false }), ({ hint }) => !hint.includes('kept'));
+  cuts = [];
+});
+
+test('what the engine finds damaged, and no sum was held against, is fetched anew', async () => {
+  folder = new FakeFolder();
+  await load();
+  await forgetBytes({ name: 'model.pt', url, sha256: SUM }, true);
+  await forgetBytes({ name: 'model.pt', url }, false);
+  assert.ok(folder.files.has(SUM));
+  await forgetBytes({ name: 'model.pt', url }, true);
+  assert.deepEqual((await load()).asked, ['HEAD', 0, 'HEAD']);
 });
