@@ -1,6 +1,6 @@
 /** The side panel: the masks to choose from, and what the engine is and how fast. */
 import { byId, make } from './dom.js';
-import { countInWords, durationInWords, oneLine, sentence } from './words.js';
+import { countInWords, durationInWords, oneLine, sentence, trustInWords } from './words.js';
 
 /** @typedef {import('../sam2/index.d.ts').Mask} Mask */
 /** @typedef {import('../sam2/index.d.ts').DeviceInfo} DeviceInfo */
@@ -102,6 +102,8 @@ export class Panel {
     if (device !== null) {
       rows.push(['Device', device.device === 'webgpu' ? `WebGPU${device.adapter ? `, ${device.adapter}` : ''}` : 'CPU']);
       if (device.device === 'cpu') rows.push(['Threads', String(threads)]);
+      const trust = trustInWords(device);
+      if (trust !== '') rows.push(['Checked', sentence(trust)]);
     }
     if (model !== null) {
       rows.push(['Model', model.architecture || model.name]);

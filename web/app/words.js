@@ -71,6 +71,18 @@ export function warningInWords(text) {
   return sentence(text.replace(/^[a-z]+_[a-z_]+: /, ''));
 }
 
+/**
+ * How far a GPU's answers with this model were checked, for people.
+ * @param {import('../sam2/index.d.ts').DeviceInfo} device
+ * @returns {string} empty where there is nothing to check: the CPU is what a GPU is held against
+ */
+export function trustInWords({ device, trust }) {
+  if (device !== 'webgpu' || typeof trust !== 'string' || trust === '') return '';
+  if (trust.includes('reproduced')) return 'gave the answers that the model file brings';
+  if (trust.includes('self-test')) return 'self-test only: the model file brings no answers to compare';
+  return oneLine(trust);
+}
+
 /** A cause with its causes below it, in brackets, as the engine keeps it: the first says enough. @param {string} text */
 export function oneLine(text) {
   return text.replace(/\s*\n[\s\S]*?(?=\)|$)/, '');

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import test from 'node:test';
 import { chooseModel, isElsewhere, parseDevice, parseManifest, refusalOf } from '../models.js';
 import { sortFiles } from '../files.js';
-import { bytesInWords, countInWords, durationInWords, oneLine, progressInWords, sentence, warningInWords } from '../words.js';
+import { bytesInWords, countInWords, durationInWords, oneLine, progressInWords, sentence, trustInWords, warningInWords } from '../words.js';
 
 const BASE = 'http://host/some/path/models/manifest.json';
 const PAGE = 'http://host/some/path/index.html';
@@ -96,6 +97,18 @@ test('a cause is one line', () => {
   assert.equal(oneLine('WebGPU failed: the GPU was lost (The device is poisoned\nCaused by:\n  Destroyed\nBacktrace:\nNone); the work goes on'),
     'WebGPU failed: the GPU was lost (The device is poisoned); the work goes on');
   assert.deepEqual(['one line', 'first\nsecond', ''].map(oneLine), ['one line', 'first', '']);
+});
+
+test('how far a GPU was checked is said, in the words of crates/sam2/src/probe.rs or shorter', async () => {
+  const rust = await readFile(new URL('../../../crates/sam2/src/probe.rs', import.meta.url), 'utf8');
+  for (const [trust, words] of [['it reproduced the model\'s probe answers', /^gave the answers/], ['only the device\'s', /./]]) {
+    assert.ok(rust.includes(trust), trust);
+    assert.match(trustInWords({ device: 'webgpu', trust }), words);
+  }
+  const micro = 'the file brings no probe answers for this input size: only the device\'s self-test was passed';
+  assert.match(trustInWords({ device: 'webgpu', trust: micro }), /^self-test only/);
+  assert.equal(trustInWords({ device: 'webgpu', trust: 'something\nnew' }), 'something');
+  assert.deepEqual([{ device: 'cpu', trust: 'the CPU is the reference' }, { device: 'webgpu', trust: null }, { device: 'webgpu' }].map(trustInWords), ['', '', '']);
 });
 
 test('warnings of the engine are said for people', () => {
