@@ -48,10 +48,10 @@ function fakeFiles() {
 }
 
 /**
- * @param {{ engine?: 'fake' | 'built', prefix?: string, files?: Record<string, string | Buffer> }} [options]
- *   `files` shadow what is on the disk
+ * @param {{ engine?: 'fake' | 'built', prefix?: string, files?: Record<string, string | Buffer>, marked?: boolean }} [options]
+ *   `files` shadow what is on the disk; `marked`: as `sam2 serve` marks its list of models
  */
-export async function startServer({ engine = 'fake', prefix = '/', files = {} } = {}) {
+export async function startServer({ engine = 'fake', prefix = '/', files = {}, marked = true } = {}) {
   const root = engine === 'fake' ? REPOSITORY : join(REPOSITORY, 'web/dist');
   const shadow = { ...(engine === 'fake' ? fakeFiles() : {}), ...files };
   /** @type {{ method: string, path: string, range: string | undefined }[]} */
@@ -70,10 +70,11 @@ export async function startServer({ engine = 'fake', prefix = '/', files = {} } 
       response.writeHead(404).end();
       return;
     }
-    let path = normalize(decodeURIComponent(url.pathname.slice(prefix.length))).replace(/^[/.]+/, '');
-    if (path === '') path = 'index.html';
+    let path = '';
     let body;
     try {
+      path = normalize(decodeURIComponent(url.pathname.slice(prefix.length))).replace(/^[/.]+/, ''); // throws at a % that begins no character
+      if (path === '') path = 'index.html';
       body = shadow[path] ?? await readFile(join(root, path));
     } catch {
       response.writeHead(404).end();
@@ -81,7 +82,7 @@ export async function startServer({ engine = 'fake', prefix = '/', files = {} } 
     }
     body = Buffer.from(body);
     response.setHeader('Content-Type', TYPES[extname(path)] ?? 'application/octet-stream');
-    if (path === 'models/manifest.json') response.setHeader('X-Sam2-Server', '1');
+    if (marked && path === 'models/manifest.json') response.setHeader('X-Sam2-Server', '1');
     const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
     const from = range === null ? 0 : Number(range[1]);
     if (from > 0) {
