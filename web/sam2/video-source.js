@@ -103,5 +103,5 @@ async function fetched(url, signal) {
 /** @param {number} frames @param {number} maxFrames */
 function cutTo(frames, maxFrames) {
   if (maxFrames <= 0 || frames <= maxFrames) return { frames, notes: [] };
-  return { frames: maxFrames, notes: [`${frames} frames, the first ${maxFrames} are used`] };
+  return { frames: maxFrames, notes: [`the first ${maxFrames.toLocaleString('en')} of ${frames.toLocaleString('en')} frames are used`] };
 }

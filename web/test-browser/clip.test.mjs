@@ -109,7 +109,7 @@ clipTest('the keyboard goes through frames and key frames, playing ends at the e
   assert.match(await hooks.counter(), /^Frame 20 /);
 });
 
-clipTest('cancelled, what was tracked stays; a correction is tracked from its frame on', async (hooks) => {
+clipTest('cancelled, a pass goes on where it was; a correction holds on its frame and after', async (hooks) => {
   const { page } = hooks;
   await hooks.openClip();
   await hooks.prompt(disc(0));
@@ -132,6 +132,8 @@ clipTest('cancelled, what was tracked stays; a correction is tracked from its fr
   await hooks.waitFor('idle');
   const { tracked } = await hooks.lane(1);
   assert.ok(tracked >= 5 && tracked < FRAMES - 1, `${tracked} tracked`);
+  assert.match(await hooks.status.innerText(), new RegExp(`Stopped at frame ${tracked + 2}\\.`));
+  assert.match(await page.getByTestId('estimate').innerText(), new RegExp(`for ${FRAMES - 1 - tracked} frames`));
   await hooks.go(3);
   const before = await hooks.area();
   await hooks.clickAt(...disc(3));
@@ -139,7 +141,7 @@ clipTest('cancelled, what was tracked stays; a correction is tracked from its fr
   await page.waitForFunction((area) => Number(document.querySelector('[data-testid=mask]').dataset.area) < area, before);
   await hooks.waitFor('idle');
   assert.ok(await hooks.area() < before, 'the correction took something away');
-  assert.match(await page.getByTestId('estimate').innerText(), /for 20 frames/, 'the pass that was cancelled is owed from its beginning');
+  assert.match(await page.getByTestId('estimate').innerText(), /for 17 frames/, 'nothing before the correction is owed');
   await page.keyboard.press('z');
   await page.waitForFunction((area) => Number(document.querySelector('[data-testid=mask]').dataset.area) >= area, before);
   await hooks.track('#track-both');
@@ -147,6 +149,61 @@ clipTest('cancelled, what was tracked stays; a correction is tracked from its fr
   await hooks.go(10);
   await hooks.prompt(disc(10));
   assert.match(await page.getByTestId('estimate').innerText(), /for 10 frames/, 'only what the correction touches');
+  const whole = await hooks.area();
+  await hooks.clickAt(disc(10)[0] + 0.03, disc(10)[1], { button: 'right' });
+  await page.waitForFunction((area) => Number(document.querySelector('[data-testid=mask]').dataset.area) < area, whole);
+  await hooks.waitFor('idle');
+  await hooks.track();
+  const areas = [];
+  for (const frame of [9, 10, 11]) {
+    await hooks.go(frame);
+    areas.push(await hooks.area());
+  }
+  assert.ok(areas[0] > whole - 30 && areas[1] < whole - 100 && areas[2] < whole - 100, `${areas} of ${whole}`);
+});
+
+clipTest('an object with tracked masks is not removed without a question', async (hooks) => {
+  const { page } = hooks;
+  await hooks.openClip();
+  await hooks.prompt(disc(0));
+  await page.keyboard.press('a');
+  await hooks.clickAt(...square(0));
+  await page.waitForFunction(() => document.querySelectorAll('.lane').length === 2);
+  await hooks.waitFor('idle');
+  const dialog = page.locator('#forget');
+  await page.getByRole('button', { name: 'Remove Object 2' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('.lane').length === 1);
+  assert.equal(await dialog.isVisible(), false, 'a click is soon made again');
+  await hooks.track();
+  await page.getByRole('button', { name: 'Remove Object 1' }).click();
+  await dialog.waitFor();
+  assert.match(await dialog.innerText(), /Object 1 and its masks on 19 tracked frames go/);
+  await page.getByRole('button', { name: 'Keep it' }).click();
+  await dialog.waitFor({ state: 'hidden' });
+  assert.deepEqual(await hooks.lane(1), { prompted: 1, tracked: FRAMES - 1, absent: 0 });
+  await page.getByRole('button', { name: 'Remove Object 1' }).click();
+  await page.getByRole('button', { name: 'Forget it' }).click();
+  await page.waitForFunction(() => document.querySelectorAll('.lane').length === 0);
+  await hooks.waitFor('idle');
+});
+
+clipTest('a clip that could not be opened is opened by Try again', async (hooks) => {
+  const { page } = hooks;
+  await page.evaluate(() => {
+    const { createObjectURL } = URL;
+    URL.createObjectURL = () => {
+      URL.createObjectURL = createObjectURL;
+      throw new Error('The file could not be read just now');
+    };
+  });
+  await hooks.input.setInputFiles(CLIP);
+  await hooks.waitFor('error');
+  await page.locator('#retry').click();
+  await page.locator('#timeline').waitFor();
+  await hooks.waitFor('idle');
+  await hooks.prompt(disc(0));
+  await hooks.track();
+  assert.deepEqual(await hooks.lane(1), { prompted: 1, tracked: FRAMES - 1, absent: 0 });
 });
 
 clipTest('Escape stops a pass, and asks before it forgets what was tracked', async (hooks) => {
@@ -236,7 +293,14 @@ clipTest('masks are saved as ZIP, JSON and video, and the JSON is read back', as
   const [x, , w] = await hooks.bbox();
   assert.ok(Math.abs(x + w / 2 - 240) < 3);
   assert.equal(await hooks.area(), frames[12].objects[1].area);
-  // It goes on from there: the masks were prompts.
+  // A click corrects what is shown, and it goes on from there: the masks were prompts.
+  await page.keyboard.press('1');
+  const loaded = await hooks.area();
+  await hooks.clickAt(disc(12)[0] + 0.03, disc(12)[1], { button: 'right' });
+  await page.waitForFunction((area) => Number(document.querySelector('[data-testid=mask]').dataset.area) < area, loaded);
+  await hooks.waitFor('idle');
+  assert.ok(await hooks.area() > loaded / 4, `${await hooks.area()} of ${loaded}: not what a single click on nothing gives`);
+  assert.match(await page.getByTestId('estimate').innerText(), /for 8 frames/);
   await hooks.track();
   await page.getByTestId('open-json').setInputFiles({ name: 'other.json', mimeType: 'application/json', buffer: Buffer.from('{"schema": 1, "frame": 99, "objects": []}') });
   await hooks.waitFor('error');
@@ -292,6 +356,21 @@ test('the camera: a thing is clicked and followed', async () => {
   await hooks.canvas.waitFor();
   await hooks.waitFor('idle');
   await hooks.clickAt(0.5, 0.5);
+  await hooks.page.waitForFunction(() => /Tracking live, .* frames a second/.test(document.querySelector('[data-testid=status]').textContent));
+  assert.equal(await hooks.page.locator('.object').count(), 1);
+  // Frames fail for a while: it stands still, and goes on with the object.
+  await hooks.page.evaluate(() => {
+    const { createImageBitmap } = globalThis;
+    let left = 4;
+    globalThis.createImageBitmap = (...args) => {
+      if (left === 0) return createImageBitmap(...args);
+      left -= 1;
+      return Promise.reject(new Error('The camera gave no frame'));
+    };
+  });
+  await hooks.waitFor('error');
+  await hooks.page.locator('#retry').click();
+  await hooks.waitFor('idle');
   await hooks.page.waitForFunction(() => /Tracking live, .* frames a second/.test(document.querySelector('[data-testid=status]').textContent));
   assert.equal(await hooks.page.locator('.object').count(), 1);
   assert.deepEqual(hooks.complaints, []);

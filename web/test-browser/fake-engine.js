@@ -274,8 +274,12 @@ export class Engine {
   video_add(id, json) { return this.borrowed(() => this.videos.get(id).prompt(JSON.parse(json))); }
   video_add_mask(id, json) {
     const { frame, object, size: [height, width], counts } = JSON.parse(json);
-    const [x, y, w, h] = describe(maskFromCounts(counts, height, width), width, height).bbox;
-    return this.borrowed(() => this.videos.get(id).prompt({ frame, object, points: [[x + w / 2, y + h / 2]], labels: [1], box: null }));
+    // Of the mask the pixel nearest to its middle: a thing has a hole, or something small beside it.
+    const inside = Array.from(maskFromCounts(counts, height, width).entries()).filter(([, value]) => value === 1).map(([p]) => [p % width, Math.floor(p / width)]);
+    const mean = (axis) => inside.reduce((sum, at) => sum + at[axis], 0) / inside.length;
+    const [x, y] = [mean(0), mean(1)];
+    const [middle = [0, 0]] = inside.sort((one, other) => Math.hypot(one[0] - x, one[1] - y) - Math.hypot(other[0] - x, other[1] - y));
+    return this.borrowed(() => this.videos.get(id).prompt({ frame, object, points: [middle], labels: [1], box: null }));
   }
   video_remove_object(id, object) {
     const { objects } = this.videos.get(id);

@@ -1,5 +1,5 @@
 /** A camera as a live video: frames go to the engine one after the other, as fast as it takes them. */
-import { Sam2Error } from '../../sam2/errors.js';
+import { Sam2Error, isAbort } from '../../sam2/errors.js';
 
 /** @typedef {import('../../sam2/index.d.ts').FrameResult} FrameResult */
 /** @typedef {import('../../sam2/index.d.ts').Sam2Video} Sam2Video */
@@ -8,6 +8,10 @@ import { Sam2Error } from '../../sam2/errors.js';
 const WANTED = { width: { ideal: 640 }, height: { ideal: 480 } };
 /** Frames over which the speed is taken. */
 const SPEED_FRAMES = 12;
+/** One frame that fails is followed by others; so many in a row are no chance. */
+const FAILURES = 4;
+/** Longer after each of them: an engine may be starting anew. */
+const FAILURE_PAUSE_MS = 150;
 
 export class Camera {
   #element = document.createElement('video');
@@ -33,6 +37,10 @@ export class Camera {
     await this.#element.play();
   }
 
+  get running() {
+    return this.#running;
+  }
+
   /** Frames a second that were tracked. */
   get speed() {
     const { length } = this.#times;
@@ -40,30 +48,40 @@ export class Camera {
   }
 
   /**
+   * Until it is closed, or frames fail again and again; then it can be called once more.
    * @param {Sam2Video} video
    * @param {(bitmap: ImageBitmap, answer: FrameResult) => void} onFrame owns the bitmap
    */
   async run(video, onFrame) {
     this.#running = true;
-    while (this.#running) {
-      const bitmap = await createImageBitmap(this.#element);
+    for (let failures = 0; this.#running;) {
+      /** @type {ImageBitmap | null} */
+      let bitmap = null;
       /** @type {FrameResult} */
       let answer;
       try {
+        bitmap = await createImageBitmap(this.#element);
         answer = await video.pushFrame(bitmap);
       } catch (error) {
-        bitmap.close();
+        bitmap?.close();
         if (!this.#running) return;
-        throw error;
+        failures += 1;
+        if (isAbort(error) || failures >= FAILURES) {
+          this.#running = false;
+          throw error;
+        }
+        await pause(failures * FAILURE_PAUSE_MS);
+        continue;
       }
       if (!this.#running) {
         bitmap.close();
         return;
       }
+      failures = 0;
       this.#times = [...this.#times.slice(-SPEED_FRAMES), performance.now()];
       onFrame(bitmap, answer);
       // Nothing to track yet: the picture is shown at the camera's speed, not the processor's.
-      if (answer.objects.length === 0) await new Promise((resolve) => setTimeout(resolve, 60));
+      if (answer.objects.length === 0) await pause(60);
       if (document.hidden) await new Promise((resolve) => document.addEventListener('visibilitychange', resolve, { once: true }));
     }
   }
@@ -73,4 +91,9 @@ export class Camera {
     for (const track of this.#stream?.getTracks() ?? []) track.stop();
     this.#element.srcObject = null;
   }
+}
+
+/** @param {number} ms */
+function pause(ms) {
+  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -1,10 +1,12 @@
 /**
- * What happens when in a clip: opening, prompts, tracking. Prompts are drawn at once, wait for their
- * turn and are answered in order; tracking goes frame by frame and lets them in between.
+ * What happens when in a clip: opening, prompts, tracking. Prompts are drawn at once and wait for their turn
+ * (asking.js); tracking goes frame by frame and lets them in between.
  */
-import { codeOf, isAbort } from '../../sam2/errors.js';
+import { isAbort } from '../../sam2/errors.js';
 import { sentence } from '../words.js';
+import { Asking } from './asking.js';
 import { Estimate, timeInWords } from './estimate.js';
+import { NO_REST, spanOf } from './span.js';
 import { Tracks } from './tracks.js';
 
 /** @typedef {import('../../sam2/client.js').Sam2} Sam2 */
@@ -37,13 +39,9 @@ export class Clip {
   /** @type {ClipListeners} */
   #on;
   #open = new AbortController();
-  /** `frame:object` of prompts that wait for their answer. @type {Set<string>} */
-  #waiting = new Set();
-  /** Those of them that start anew instead of refining what was answered before. @type {Set<string>} */
-  #anew = new Set();
-  /** Objects that the engine has heard of. @type {Set<number>} */
-  #inEngine = new Set();
-  #answering = false;
+  #asking;
+  /** Where a pass that was stopped goes on. @type {import('./span.js').Rest} */
+  #rest = NO_REST;
   #opening = true;
   /** @type {{ error: unknown, retry: (() => void) | null } | null} */
   #failure = null;
@@ -53,6 +51,20 @@ export class Clip {
   constructor(name, listeners) {
     this.name = name;
     this.#on = listeners;
+    this.#asking = new Asking({
+      tracks: this.tracks,
+      attempt: (work, retry) => this.#try(work, retry),
+      fail: (error) => this.fail(error),
+      onAsk: () => this.goOn(),
+      onChange: () => {
+        if (!this.#closed) listeners.onChange();
+      },
+      onProgress: listeners.onProgress,
+      onAnswer: ({ frame, ms }, asked) => {
+        if (asked === 'points') this.estimate.prompted(ms);
+        listeners.onTracked(frame);
+      },
+    });
   }
 
   /**
@@ -95,23 +107,26 @@ export class Clip {
   /** @param {number} frame @param {ImagePx} at @param {boolean} negative */
   click(frame, at, negative) {
     if (this.video === null) return;
+    this.#beginAnew();
     this.tracks.addClick(frame, { ...at, label: negative ? 0 : 1 });
-    this.#ask(frame, this.tracks.active);
+    this.#asking.ask(frame, this.tracks.active);
   }
 
   /** @param {number} frame @param {ImageBox} box */
   box(frame, box) {
     if (this.video === null) return;
+    this.#beginAnew();
+    // It says which thing is meant: a mask that was loaded does not count beside it.
+    const anew = this.tracks.prompt(frame, this.tracks.active).mask !== null;
     this.tracks.addBox(frame, box);
-    this.#ask(frame, this.tracks.active);
+    this.#asking.ask(frame, this.tracks.active, { anew });
   }
 
   /** @returns {number | null} the frame on which something was taken back */
   undo() {
     const change = this.tracks.undo();
     if (change === null) return null;
-    this.#anew.add(`${change.frame}:${change.object}`);
-    this.#ask(change.frame, change.object);
+    this.#asking.ask(change.frame, change.object, { anew: true });
     return change.frame;
   }
 
@@ -132,50 +147,44 @@ export class Clip {
   /** @param {number} id */
   async remove(id) {
     this.tracks.remove(id);
-    this.#on.onChange();
-    if (this.#inEngine.delete(id)) await this.#try(async (video) => void await video.removeObject(id), () => void this.remove(id));
+    if (this.tracks.objects.length === 0) this.cancel();
+    this.goOn();
+    await this.#asking.remove(id, () => void this.remove(id));
   }
 
   /** Forgets all objects. */
   async reset() {
     this.cancel();
-    this.#waiting.clear();
-    this.#inEngine.clear();
+    this.#asking.forget();
+    this.#rest = NO_REST;
     this.tracks.reset();
-    this.#failure = null;
-    this.#on.onChange();
+    this.goOn();
     await this.#try((video) => video.reset(), () => void this.reset());
   }
 
   /** Frames that a pass would go over. @param {boolean} both */
   span(both) {
-    const { video, tracks } = this;
-    const keys = tracks.keyFrames();
-    if (video === null || keys.length === 0) return { forward: null, backward: null, frames: 0 };
-    // What was said since the last pass counts; where nothing was, all is tracked again.
-    const changed = [...tracks.changed].filter((frame) => keys.includes(frame));
-    const from = changed.length > 0 ? changed : keys;
-    const forward = Math.min(...from);
-    const backward = both && Math.max(...from) > 0 ? Math.max(...from) : null;
-    return { forward, backward, frames: video.length - forward + (backward === null ? 0 : backward + 1) };
+    const { changed } = this.tracks;
+    return spanOf({ keys: this.video === null ? [] : this.tracks.keyFrames(), changed, rest: this.#rest, length: this.video?.length ?? 0 }, both);
   }
 
   /** @param {boolean} both */
   async track(both) {
     const { video } = this;
-    const { forward, backward, frames } = this.span(both);
-    if (video === null || forward === null || this.tracking !== null) return;
-    const abort = new AbortController();
-    const tracking = { abort, done: 0, total: frames, paused: false };
+    const { frames } = this.span(both);
+    if (video === null || frames === 0 || this.tracking !== null) return;
+    const tracking = { abort: new AbortController(), done: 0, total: frames, paused: false };
     this.tracking = tracking;
-    this.#failure = null;
-    const changed = new Set(this.tracks.changed);
-    this.#on.onChange();
+    this.goOn();
     try {
-      await this.#answerAll();
-      await this.#pass(video, tracking, { start: forward });
+      // What was said until now counts in this pass, and more may be said until it is answered.
+      if (!await Promise.race([this.#asking.answerForPass(), stopped(tracking.abort.signal)])) return;
+      const { forward, backward, frames: total } = this.span(both);
+      tracking.total = total;
+      this.#rest = { forward, backward: backward ?? this.#rest.backward };
+      this.tracks.changed.clear();
+      if (forward !== null) await this.#pass(video, tracking, { start: forward, reverse: false });
       if (backward !== null) await this.#pass(video, tracking, { start: backward, reverse: true });
-      for (const frame of changed) this.tracks.changed.delete(frame);
     } catch (error) {
       if (!isAbort(error)) this.#failure = { error, retry: () => void this.track(both) };
     } finally {
@@ -188,18 +197,30 @@ export class Clip {
     this.tracking?.abort.abort();
   }
 
-  /** @param {Sam2Video} video @param {Tracking} tracking @param {{ start: number, reverse?: boolean }} options */
-  async #pass(video, tracking, options) {
+  /** @param {Sam2Video} video @param {Tracking} tracking @param {{ start: number, reverse: boolean }} options */
+  async #pass(video, tracking, { start, reverse }) {
     const { signal } = tracking.abort;
-    for await (const answer of video.propagate({ ...options, signal, onProgress: this.#on.onProgress })) {
+    const { onProgress, onTracked, onChange } = this.#on;
+    // What was loaded on the frame where the pass begins is what it goes on from: the engine has not heard of it.
+    for (const { id, mask } of this.tracks.loadedAt(start)) await video.addMask({ frame: start, object: id, mask: mask.toRle() }, { signal, onProgress });
+    /** @type {number | null} */
+    let encodes = null;
+    for await (const answer of video.propagate({ start, reverse, signal, onProgress })) {
+      const { frame } = answer;
       tracking.done += 1;
-      this.tracks.put(answer);
-      this.estimate.tracked(answer.ms, Math.max(1, answer.objects.length));
-      this.#on.onTracked(answer.frame);
-      this.#on.onProgress({ stage: 'tracking', done: tracking.done, total: tracking.total });
-      this.#on.onChange();
+      this.tracks.track(answer);
+      // Backward it begins with the frame before once more: from the first alone there is nothing backward.
+      if (reverse) this.#rest = { ...this.#rest, backward: frame > 0 ? frame : null };
+      else this.#rest = { ...this.#rest, forward: frame + 1 < video.length ? frame + 1 : null };
+      onTracked(frame);
+      onProgress({ stage: 'tracking', done: tracking.done, total: tracking.total });
+      onChange();
+      const now = await video.stats({ signal });
+      this.estimate.tracked(answer, encodes !== null && now.encodes !== encodes);
+      encodes = now.encodes;
       if (document.hidden) await this.#seen(tracking, signal);
     }
+    this.#rest = { ...this.#rest, [reverse ? 'backward' : 'forward']: null };
   }
 
   /** Browsers starve what is not looked at, and videos do not seek there: it goes on when somebody looks. @param {Tracking} tracking @param {AbortSignal} signal */
@@ -224,13 +245,13 @@ export class Clip {
   async modelChanged() {
     this.cancel();
     this.tracks.forgetAnswers();
-    this.#waiting.clear();
-    this.#inEngine.clear();
-    for (const { id, prompts } of this.tracks.objects) for (const frame of prompts.keys()) this.#waiting.add(`${frame}:${id}`);
+    this.#rest = NO_REST;
+    this.#asking.forget();
+    this.#asking.queueAll();
     const ready = await this.#try((video) => video.reset({ onProgress: this.#on.onProgress }), () => void this.modelChanged());
     if (ready && this.video !== null) {
       this.estimate = new Estimate(this.video.objectCost);
-      await this.#answerAll();
+      await this.#asking.answerAll();
     }
   }
 
@@ -242,83 +263,18 @@ export class Clip {
         if (this.tracks.object(id) === undefined) this.tracks.add(id);
         if (prompted.get(id)?.has(frame.frame)) this.tracks.addMask(frame.frame, id, mask.toRle());
       }
-      this.tracks.put(frame);
+      this.tracks.load(frame);
     }
     this.#on.onChange();
-    for (const { id, prompts } of this.tracks.objects) for (const frame of prompts.keys()) this.#waiting.add(`${frame}:${id}`);
-    await this.#answerAll();
+    this.#asking.queueAll();
+    await this.#asking.answerAll();
     this.tracks.changed.clear();
     this.#on.onChange();
   }
 
-  /** @param {number} frame @param {number} object */
-  #ask(frame, object) {
-    this.#waiting.add(`${frame}:${object}`);
-    this.#failure = null;
-    this.#on.onChange();
-    void this.#answerAll();
-  }
-
-  async #answerAll() {
-    if (this.#answering) return;
-    this.#answering = true;
-    this.#on.onChange();
-    /** A prompt that is refused twice is refused for something else than what was said last. @type {Set<string>} */
-    const refused = new Set();
-    for (const key of this.#waiting) {
-      this.#waiting.delete(key);
-      const [frame, object] = key.split(':').map(Number);
-      /** @type {unknown} */
-      let error = null;
-      const answer = (/** @type {Sam2Video} */ video) => this.#answer(video, frame, object).catch((thrown) => {
-        error = thrown;
-        throw thrown;
-      });
-      if (await this.#try(answer, () => this.#ask(frame, object))) continue;
-      const code = codeOf(error);
-      if (code === 'bad_prompt' && !refused.has(key) && this.tracks.takeBack(frame, object)) {
-        // Kept, it would be asked with every later click there, and refuse them all.
-        refused.add(key);
-        this.#waiting.add(key);
-        this.fail(error);
-      } else if (code !== 'bad_prompt' && code !== 'mask_fault') break; // those two are about the prompt, others about the engine
-    }
-    this.#answering = false;
-    if (!this.#closed) this.#on.onChange();
-  }
-
-  /** @param {Sam2Video} video @param {number} frame @param {number} object */
-  async #answer(video, frame, object) {
-    const known = this.tracks.object(object);
-    if (known === undefined) return;
-    const { clicks, box, mask } = this.tracks.prompt(frame, object);
-    const options = { onProgress: this.#on.onProgress };
-    const asked = clicks.length > 0 || box !== null;
-    /** @type {FrameResult} */
-    let answer;
-    const anew = this.#anew.delete(`${frame}:${object}`);
-    if (anew && (asked || mask !== null) && this.#inEngine.has(object)) await video.clear({ frame, object });
-    if (mask !== null) answer = await video.addMask({ frame, object, mask }, options);
-    else if (asked) {
-      answer = await video.addPoints({
-        frame, object, points: clicks.map(({ x, y }) => /** @type {const} */ ([x, y])), labels: clicks.map(({ label }) => label),
-        box: box === null ? null : [box.x0, box.y0, box.x1, box.y1],
-      }, options);
-      this.estimate.prompted(answer.ms);
-    } else {
-      this.tracks.forget(frame, object);
-      // Its last prompt is gone: it is forgotten whole, for an object without prompts cannot be tracked.
-      if (!this.#inEngine.has(object)) return;
-      if (known.prompts.size > 0) this.tracks.put(await video.clear({ frame, object }));
-      else {
-        await video.removeObject(object);
-        this.#inEngine.delete(object);
-      }
-      return;
-    }
-    this.#inEngine.add(object);
-    this.tracks.put(answer);
-    this.#on.onTracked(frame);
+  /** With its first prompt a clip without any begins anew: what a stopped pass left was of others. */
+  #beginAnew() {
+    if (this.tracks.keyFrames().length === 0) this.#rest = NO_REST;
   }
 
   /** @param {(video: Sam2Video) => Promise<void>} work @param {() => void} retry @returns {Promise<boolean>} whether it went well */
@@ -337,6 +293,12 @@ export class Clip {
     }
   }
 
+  /** What went wrong is over: something else is done about it, or it is tried again. */
+  goOn() {
+    this.#failure = null;
+    this.#on.onChange();
+  }
+
   /** @param {unknown} error @param {(() => void) | null} [retry] */
   fail(error, retry = null) {
     this.#failure = { error, retry };
@@ -351,13 +313,15 @@ export class Clip {
     }
     if (this.#opening) return { state: 'encoding', message: { text: 'Opening the video…' } };
     if (this.tracking !== null) return { state: 'decoding', message: this.#trackingMessage(this.tracking) };
-    if (this.#answering) return { state: 'decoding', message: { text: 'Finding the object…', hint: 'You can go on clicking.' } };
+    if (this.#asking.busy) return { state: 'decoding', message: { text: 'Finding the object…', hint: 'You can go on clicking.' } };
     const { tracks, video } = this;
     const live = video?.live === true;
     if (tracks.keyFrames().length === 0) return { state: 'idle', message: { text: 'Click a thing to track.', hint: live ? 'It is followed from then on.' : 'On any frame; a drag draws a box around it.' } };
     if (live) return { state: 'idle', message: { text: 'Tracking live.', hint: 'Click to correct, or add another object.' } };
     if (tracks.changed.size > 0) return { state: 'idle', message: { text: 'Ready to track.', hint: 'Add objects, correct them, then press Track.' } };
-    return { state: 'idle', message: { text: `Tracked ${tracks.frames().length} of ${video?.length ?? 0} frames.`, hint: 'Click where it went wrong, then track again.' } };
+    const { forward, backward } = this.#rest;
+    if (forward !== null) return { state: 'idle', message: { text: `Stopped at frame ${forward + 1}.`, hint: 'Track goes on from there. Or click where it went wrong.' } };
+    return { state: 'idle', message: { text: `Tracked ${tracks.frames().length} of ${video?.length ?? 0} frames.`, hint: backward === null ? 'Click where it went wrong, then track again.' : `Both ways goes on backward from frame ${backward + 1}.` } };
   }
 
   /** @param {Tracking} tracking @returns {Message} */
@@ -368,4 +332,11 @@ export class Clip {
     const left = this.estimate.total(total - done, objects);
     return { text: `Tracking, ${done} of ${total} frames`, hint: left === null || done === 0 ? '' : `${timeInWords(left)} left`, cancel };
   }
+}
+
+/** @param {AbortSignal} signal @returns {Promise<false>} */
+function stopped(signal) {
+  return new Promise((resolve) => {
+    signal.addEventListener('abort', () => resolve(false), { once: true });
+  });
 }

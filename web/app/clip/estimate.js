@@ -21,10 +21,17 @@ export class Estimate {
     if (!this.#measured && this.#encodeMs === null) this.#encodeMs = ms;
   }
 
-  /** @param {number} ms of one frame @param {number} objects */
-  tracked(ms, objects) {
-    const encode = ms / (1 + objects * this.#objectCost);
-    // Slowly, because frames differ: one may have been encoded before.
+  /**
+   * A frame of a pass. Where everything was prompted nothing is tracked, and what was encoded before costs no
+   * encode: neither tells what the others will cost.
+   * @param {{ ms: number, objects: readonly { score: number | null, prompted: boolean }[] }} answer
+   * @param {boolean} encoded for this answer, not before
+   */
+  tracked({ ms, objects }, encoded) {
+    const tracked = objects.filter(({ score, prompted }) => score !== null && !prompted).length;
+    if (tracked === 0 || !encoded) return;
+    const encode = ms / (1 + tracked * this.#objectCost);
+    // Slowly, because frames differ.
     this.#encodeMs = this.#measured && this.#encodeMs !== null ? 0.8 * this.#encodeMs + 0.2 * encode : encode;
     this.#measured = true;
   }

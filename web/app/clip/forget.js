@@ -1,11 +1,10 @@
 /** The question before minutes of tracking are thrown away. */
 import { byId } from '../dom.js';
 
-/** @param {number} objects @param {number} frames @returns {Promise<boolean>} */
-export function mayForget(objects, frames) {
+/** @param {string} what for people, with its masks @param {number} frames on which it was tracked @returns {Promise<boolean>} */
+export function mayForget(what, frames) {
   const dialog = byId('forget', HTMLDialogElement);
-  const many = (/** @type {number} */ n, /** @type {string} */ what) => `${n.toLocaleString('en')} ${what}${n === 1 ? '' : 's'}`;
-  byId('forget-text', HTMLElement).textContent = `${many(objects, 'object')} and their masks on ${many(frames, 'tracked frame')} go. Save them first if you need them.`;
+  byId('forget-text', HTMLElement).textContent = `${what} on ${frames.toLocaleString('en')} tracked ${frames === 1 ? 'frame' : 'frames'} go. Save them first if you need them.`;
   dialog.returnValue = 'no';
   dialog.showModal();
   return new Promise((resolve) => {

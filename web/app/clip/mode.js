@@ -1,16 +1,16 @@
 /** The page while a clip is open: connects the clip, its frames, the timeline and the panel. */
 import { isAbort } from '../../sam2/errors.js';
 import { byId } from '../dom.js';
-import { save, stemOf } from '../exports.js';
 import { Camera } from './camera.js';
 import { Clip } from './clip.js';
 import { LONG_MS, timeInWords } from './estimate.js';
-import { canSaveVideo, masksZip, overlayVideo } from './exports.js';
+import { canSaveVideo } from './exports.js';
 import { mayForget } from './forget.js';
 import { ObjectList } from './objects.js';
 import { layersOf } from './overlay.js';
 import { Player } from './player.js';
-import { parseSaved, savedJson } from './saved.js';
+import { parseSaved } from './saved.js';
+import { Saving } from './saving.js';
 import { Timeline } from './timeline.js';
 
 /** @typedef {import('../../sam2/client.js').Sam2} Sam2 */
@@ -54,8 +54,7 @@ export class ClipMode {
   #saved = null;
   /** While it tracks, the frame that was tracked last is shown, unless the person looks elsewhere. */
   #follow = true;
-  /** A file being made. @type {{ abort: AbortController, text: string, done: number, total: number } | null} */
-  #saving = null;
+  #saving;
   #timeline;
   #objects;
   #estimate = byId('estimate', HTMLElement);
@@ -65,15 +64,17 @@ export class ClipMode {
   /** @param {ModeOptions} options */
   constructor(options) {
     this.#options = options;
+    this.#saving = new Saving({ engine: options.engine, onChange: options.onChange, onProgress: options.onProgress });
     this.#timeline = new Timeline({
       go: (frame) => this.go(frame), togglePlay: () => this.togglePlay(), select: (id) => this.#clip?.select(id),
     });
-    this.#objects = new ObjectList({ select: (id) => this.#clip?.select(id), remove: (id) => void this.#clip?.remove(id) });
+    this.#objects = new ObjectList({ select: (id) => this.#clip?.select(id), remove: (id) => void this.#remove(id) });
     /** @type {Record<string, () => void>} */
     const actions = {
       'step-back': () => this.step(-1), 'step-on': () => this.step(1), 'key-back': () => this.key(-1), 'key-on': () => this.key(1),
       'add-object': () => this.addObject(), track: () => this.track(false), 'track-both': () => this.track(true), 'track-stop': () => this.#clip?.cancel(),
-      'use-small-button': () => options.onSmallModel(), 'save-masks': () => void this.#saveMasks(), 'save-json': () => this.#saveJson(), 'save-video': () => void this.#saveVideo(),
+      'use-small-button': () => options.onSmallModel(), 'save-masks': () => this.#save((clip) => this.#saving.masks(clip)),
+      'save-json': () => this.#save((clip) => this.#saving.json(clip)), 'save-video': () => this.#save((clip) => this.#saving.video(clip, this.#player)),
       'close-clip': () => this.close(),
     };
     for (const [id, action] of Object.entries(actions)) button(id).addEventListener('click', action);
@@ -102,7 +103,10 @@ export class ClipMode {
     if (clip !== this.#clip || !await clip.open(sam, source, options) || clip !== this.#clip || clip.video === null) return;
     this.#player = new Player(clip.video, {
       onShow: (bitmap, frame) => this.#show(bitmap, frame),
-      onError: (error) => clip.fail(error, () => this.go(this.frame)),
+      onError: (error) => clip.fail(error, () => {
+        clip.goOn();
+        this.go(this.frame);
+      }),
     });
     this.#options.view.setPicture(clip.video);
     this.go(0);
@@ -123,11 +127,24 @@ export class ClipMode {
         camera.close();
         return;
       }
-      let first = true;
-      await camera.run(clip.video, (bitmap, answer) => {
+    } catch (error) {
+      camera.close();
+      if (clip === this.#clip && !isAbort(error)) clip.fail(error, () => void this.openCamera());
+      return;
+    }
+    await this.#followCamera(clip, camera);
+  }
+
+  /** Shows and tracks what the camera sees. @param {Clip} clip @param {Camera} camera */
+  async #followCamera(clip, camera) {
+    const { video } = clip;
+    if (video === null || camera.running) return;
+    let first = true;
+    try {
+      await camera.run(video, (bitmap, answer) => {
         clip.tracks.put(answer);
         for (const frame of clip.tracks.frames()) if (frame < answer.frame) clip.tracks.drop(frame);
-        if (first && clip.video !== null) this.#options.view.setPicture(clip.video);
+        if (first) this.#options.view.setPicture(video);
         first = false;
         this.#liveBitmap?.close();
         this.#liveBitmap = bitmap;
@@ -136,14 +153,18 @@ export class ClipMode {
         this.render();
       });
     } catch (error) {
-      camera.close();
-      if (clip === this.#clip && !isAbort(error)) clip.fail(error, () => void this.openCamera());
+      if (clip !== this.#clip || isAbort(error)) return;
+      // With the objects that there are: nothing of them is lost.
+      clip.fail(error, () => {
+        clip.goOn();
+        void this.#followCamera(clip, camera);
+      });
     }
   }
 
   close() {
     if (this.#clip === null) return;
-    this.#saving?.abort.abort();
+    this.#saving.now?.abort.abort();
     this.#options.stage.show({ picture: null, layers: null, clicks: [], box: null });
     this.#camera?.close();
     this.#camera = null;
@@ -166,16 +187,21 @@ export class ClipMode {
 
   /** @param {ImagePx} at @param {boolean} negative */
   click(at, negative) {
-    this.#options.onAsk();
-    this.#player?.pause();
+    this.#beforePrompt();
     this.#clip?.click(this.frame, at, negative);
   }
 
   /** @param {ImageBox} box */
   box(box) {
+    this.#beforePrompt();
+    this.#clip?.box(this.frame, box);
+  }
+
+  #beforePrompt() {
     this.#options.onAsk();
     this.#player?.pause();
-    this.#clip?.box(this.frame, box);
+    // A camera that stands still after an error goes on: so does the person.
+    if (this.#clip !== null && this.#camera !== null) void this.#followCamera(this.#clip, this.#camera);
   }
 
   undo() {
@@ -193,11 +219,21 @@ export class ClipMode {
       clip.cancel();
       return;
     }
-    const { tracks } = clip;
-    const keys = new Set(tracks.keyFrames());
-    const tracked = tracks.frames().filter((frame) => !keys.has(frame)).length;
-    if (tracked > 0 && !(await mayForget(tracks.objects.length, tracked))) return;
+    const { objects } = clip.tracks;
+    const tracked = clip.tracks.trackedFrames();
+    const many = `${objects.length.toLocaleString('en')} ${objects.length === 1 ? 'object' : 'objects'}`;
+    if (tracked > 0 && !(await mayForget(`${many} and their masks`, tracked))) return;
     if (clip === this.#clip) await clip.reset();
+  }
+
+  /** @param {number} id */
+  async #remove(id) {
+    const clip = this.#clip;
+    const object = clip?.tracks.object(id);
+    if (clip === null || object === undefined) return;
+    const tracked = clip.tracks.trackedFrames(object);
+    if (tracked > 0 && !(await mayForget(`${object.name} and its masks`, tracked))) return;
+    if (clip === this.#clip) await clip.remove(id);
   }
 
   /** @param {number} frame */
@@ -278,7 +314,7 @@ export class ClipMode {
 
   /** @returns {{ state: PageState, message: Message }} */
   describe() {
-    const saving = this.#saving;
+    const saving = this.#saving.now;
     if (saving !== null) {
       return { state: 'decoding', message: { text: `${saving.text}, ${saving.done} of ${saving.total} frames`, cancel: () => saving.abort.abort() } };
     }
@@ -321,20 +357,20 @@ export class ClipMode {
     const { tracks, tracking, video } = clip;
     const span = clip.span(false);
     const objects = Math.max(1, tracks.objects.filter(({ prompts }) => prompts.size > 0).length);
-    const can = video !== null && span.forward !== null && tracking === null && this.#saving === null;
+    const can = video !== null && span.frames > 0 && tracking === null && this.#saving.now === null;
     button('track').disabled = !can;
     button('track-both').disabled = !can;
     button('track').hidden = tracking !== null;
     button('track-both').hidden = tracking !== null;
     button('track-stop').hidden = tracking === null;
-    const text = span.forward === null || tracking !== null ? '' : clip.estimate.inWords(span.frames, objects);
+    const text = tracking !== null ? '' : clip.estimate.inWords(span.frames, objects);
     this.#estimate.textContent = text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
     const total = clip.estimate.total(span.frames, objects);
     const { device, isSmall } = this.#options.engine();
     this.#small.hidden = tracking !== null || total === null || total < LONG_MS || device !== 'cpu' || isSmall;
     if (total !== null) byId('use-small-text', HTMLElement).textContent = `This model takes ${timeInWords(total)} on a CPU.`;
     const any = tracks.frames().length > 0;
-    for (const id of ['save-masks', 'save-json', 'save-video']) button(id).disabled = !any || tracking !== null || this.#saving !== null;
+    for (const id of ['save-masks', 'save-json', 'save-video']) button(id).disabled = !any || tracking !== null || this.#saving.now !== null;
     button('save-video').hidden = !canSaveVideo();
   }
 
@@ -367,44 +403,10 @@ export class ClipMode {
     byId('empty', HTMLElement).hidden = true;
   }
 
-  /** @param {string} text @param {string} suffix @param {(signal: AbortSignal, onStep: (done: number, total: number) => void) => Promise<Blob>} work */
-  async #save(text, suffix, work) {
-    const clip = this.#clip;
-    if (clip === null || this.#saving !== null) return;
+  /** @param {(clip: Clip) => unknown} work */
+  #save(work) {
+    if (this.#clip === null) return;
     this.#player?.pause();
-    const saving = { abort: new AbortController(), text, done: 0, total: 0 };
-    this.#saving = saving;
-    try {
-      const blob = await work(saving.abort.signal, (done, total) => {
-        Object.assign(saving, { done, total });
-        this.#options.onChange();
-        this.#options.onProgress({ stage: 'saving', done, total });
-      });
-      save(blob, stemOf(clip.name) + suffix);
-    } catch (error) {
-      if (!isAbort(error)) clip.fail(error);
-    } finally {
-      this.#saving = null;
-      this.render();
-      this.#options.onChange();
-    }
-  }
-
-  #saveMasks() {
-    return this.#save('Writing masks', '_masks.zip', (signal, onStep) => masksZip(/** @type {Clip} */ (this.#clip).tracks, signal, onStep));
-  }
-
-  #saveJson() {
-    const clip = this.#clip;
-    if (clip?.video == null) return;
-    const { width, height, length, fps } = clip.video;
-    save(savedJson(clip.tracks, { name: clip.name, width, height, length, fps, ...this.#options.engine() }), `${stemOf(clip.name)}_masks.json`);
-  }
-
-  #saveVideo() {
-    const [clip, player] = [this.#clip, this.#player];
-    if (clip?.video == null || player === null) return;
-    const { width, height, length } = clip.video;
-    return this.#save('Encoding', '_tracked.webm', (signal, onStep) => overlayVideo({ tracks: clip.tracks, player, width, height, length }, signal, onStep));
+    void work(this.#clip);
   }
 }

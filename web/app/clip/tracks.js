@@ -12,7 +12,7 @@
 /** Told apart also by those who see few colours, on light ground and dark. */
 export const COLORS = ['#0a84e0', '#f07c12', '#1f9d57', '#d6336c', '#7a4fe0', '#d9a406', '#0ea5a5', '#a8553a'];
 
-/** What was said on one frame: clicks and a box, or a mask (from an imported file). @typedef {{ clicks: Click[], box: ImageBox | null, mask: RleObject | null }} FramePrompt */
+/** What was said on one frame: clicks and a box, and the mask that they correct where it was loaded from a file. @typedef {{ clicks: Click[], box: ImageBox | null, mask: RleObject | null }} FramePrompt */
 /** @typedef {{ id: number, name: string, color: string, prompts: Map<number, FramePrompt> }} ClipObject */
 /** @typedef {'prompted' | 'tracked' | 'absent' | 'none'} LaneState */
 /** What one undo takes back: the prompt as it was before. @typedef {{ object: number, frame: number, before: FramePrompt | null }} Change */
@@ -25,6 +25,8 @@ export class Tracks {
   #nextId = 1;
   /** @type {Map<number, Map<number, TrackedObject>>} by frame, then object */
   #found = new Map();
+  /** What was loaded from a file and is not prompted with: the engine has not heard of it. @type {Map<number, Map<number, TrackedObject>>} */
+  #loaded = new Map();
   /** @type {Change[]} */
   #changes = [];
   /** Frames prompted since the last whole pass. @type {Set<number>} */
@@ -50,9 +52,13 @@ export class Tracks {
 
   /** @param {number} id */
   remove(id) {
+    const frames = this.object(id)?.prompts.keys() ?? [];
     this.objects = this.objects.filter((object) => object.id !== id);
     this.#changes = this.#changes.filter(({ object }) => object !== id);
-    for (const objects of this.#found.values()) objects.delete(id);
+    for (const frames of [this.#found, this.#loaded]) for (const objects of frames.values()) objects.delete(id);
+    // What was said of it does not concern the others.
+    const keys = this.keyFrames();
+    for (const frame of frames) if (!keys.includes(frame)) this.changed.delete(frame);
     if (this.active === id) this.active = this.objects.at(-1)?.id ?? 0;
   }
 
@@ -60,6 +66,7 @@ export class Tracks {
   reset() {
     this.objects = [];
     this.#found.clear();
+    this.#loaded.clear();
     this.#changes = [];
     this.changed.clear();
     this.active = 0;
@@ -69,6 +76,7 @@ export class Tracks {
   /** Another model will say something else: answers go, prompts stay. */
   forgetAnswers() {
     this.#found.clear();
+    this.#loaded.clear();
     this.changed = new Set(this.keyFrames());
   }
 
@@ -79,8 +87,11 @@ export class Tracks {
 
   /** @param {number} frame @param {Click} click */
   addClick(frame, click) {
-    const { clicks, box } = this.prompt(frame, this.active);
-    this.#change(frame, { clicks: [...clicks, click], box, mask: null });
+    const { clicks, box, mask } = this.prompt(frame, this.active);
+    const prompted = this.activeObject?.prompts.has(frame) ?? false;
+    // A click on a mask that was loaded corrects it.
+    const under = prompted ? mask : this.loadedAt(frame).find(({ id }) => id === this.active)?.mask.toRle() ?? null;
+    this.#change(frame, { clicks: [...clicks, click], box, mask: under });
   }
 
   /** As in a picture: a box says which thing is meant, clicks inside it still hold. @param {number} frame @param {ImageBox} box */
@@ -93,6 +104,21 @@ export class Tracks {
   addMask(frame, id, mask) {
     this.object(id)?.prompts.set(frame, { clicks: [], box: null, mask });
     this.changed.add(frame);
+  }
+
+  /** Masks from a file, which are shown as if they had been tracked. @param {FrameResult} frame */
+  load({ frame, objects }) {
+    this.put({ frame, objects, ms: 0 });
+    for (const object of objects) {
+      if (object.score === null || this.object(object.id)?.prompts.has(frame)) continue;
+      this.#loaded.set(frame, (this.#loaded.get(frame) ?? new Map()).set(object.id, object));
+    }
+  }
+
+  /** Masks of a file on a frame that the engine has not heard of. @param {number} frame @returns {TrackedObject[]} */
+  loadedAt(frame) {
+    const visible = [...this.#loaded.get(frame)?.values() ?? []].filter((object) => object.visible);
+    return visible.filter(({ id }) => !this.object(id)?.prompts.has(frame));
   }
 
   get canUndo() {
@@ -116,19 +142,27 @@ export class Tracks {
     return true;
   }
 
-  /** @param {FrameResult} answer @param {ReadonlySet<number>} [only] objects of it that count */
-  put({ frame, objects }, only) {
+  /** @param {FrameResult} answer @param {(id: number) => boolean} [counts] which of its objects */
+  put({ frame, objects }, counts = () => true) {
     const found = this.#found.get(frame) ?? new Map();
     for (const object of objects) {
-      if (object.score === null || (only !== undefined && !only.has(object.id))) continue;
-      found.set(object.id, object);
+      if (object.score !== null && counts(object.id)) found.set(object.id, object);
     }
     this.#found.set(frame, found);
   }
 
-  /** Takes back what was found for an object on a frame. @param {number} frame @param {number} id */
+  /** A frame of a pass. What was said on it since the pass began holds: the pass does not know it yet. @param {FrameResult} answer */
+  track(answer) {
+    const { frame } = answer;
+    this.put(answer, (id) => !(this.changed.has(frame) && this.object(id)?.prompts.has(frame)));
+    for (const { id } of answer.objects) this.#loaded.get(frame)?.delete(id);
+  }
+
+  /** Takes back what was found for an object on a frame; what a file told of it is there again. @param {number} frame @param {number} id */
   forget(frame, id) {
-    this.#found.get(frame)?.delete(id);
+    const loaded = this.#loaded.get(frame)?.get(id);
+    if (loaded === undefined) this.#found.get(frame)?.delete(id);
+    else this.#found.get(frame)?.set(id, loaded);
   }
 
   /** Forgets a frame of a live video. @param {number} frame */
@@ -164,6 +198,12 @@ export class Tracks {
   /** Frames with masks, in order. */
   frames() {
     return [...this.#found.keys()].filter((frame) => (this.#found.get(frame)?.size ?? 0) > 0).sort((a, b) => a - b);
+  }
+
+  /** On how many frames there are masks that tracking found, not the person. @param {ClipObject} [only] of one object */
+  trackedFrames(only) {
+    const keys = only === undefined ? new Set(this.keyFrames()) : only.prompts;
+    return this.frames().filter((frame) => !keys.has(frame) && (only === undefined || this.found(frame, only.id) !== null)).length;
   }
 
   /** @param {Change} change */

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import test from 'node:test';
 import { rateOf } from '../../sam2/video-element.js';
 import { Estimate, timeInWords } from '../clip/estimate.js';
+import { NO_REST, spanOf } from '../clip/span.js';
 import { parseSaved, savedJson } from '../clip/saved.js';
 import { Tracks } from '../clip/tracks.js';
 import { Zip, crc32 } from '../clip/zip.js';
@@ -33,7 +34,7 @@ test('a correction changes one frame; another model asks all of them again', () 
   tracks.addClick(0, { x: 2, y: 1, label: 0 });
   tracks.addClick(7, { x: 3, y: 3, label: 1 });
   tracks.put({ frame: 0, objects: [found(1)], ms: 1 });
-  tracks.put({ frame: 1, objects: [found(1), found(2)], ms: 1 }, new Set([2]));
+  tracks.put({ frame: 1, objects: [found(1), found(2)], ms: 1 }, (id) => id === 2);
   assert.deepEqual([tracks.keyFrames(), tracks.frames(), tracks.found(1, 1)], [[0, 7], [0, 1], null], 'of an answer only the objects that were asked for');
   tracks.changed.clear();
   assert.equal(tracks.undo().frame, 7);
@@ -44,7 +45,9 @@ test('a correction changes one frame; another model asks all of them again', () 
   assert.deepEqual([tracks.frames(), [...tracks.changed], tracks.lane(1, 0)], [[], [0], 'prompted']);
   tracks.addMask(4, 1, { size: [2, 2], counts: '0P1' });
   tracks.addClick(4, { x: 0, y: 0, label: 1 });
-  assert.deepEqual([tracks.prompt(4, 1).mask, tracks.prompt(4, 1).clicks.length], [null, 1], 'a click takes the place of a mask that was read');
+  assert.deepEqual([tracks.prompt(4, 1).mask?.counts, tracks.prompt(4, 1).clicks.length], ['0P1', 1], 'a click corrects a mask that was read');
+  tracks.addBox(4, { x0: 0, y0: 0, x1: 2, y1: 2 });
+  assert.equal(tracks.prompt(4, 1).mask, null, 'a box takes its place');
   tracks.drop(0);
   assert.deepEqual(tracks.keyFrames(), [4], 'a live video forgets its old frames');
   tracks.reset();
@@ -59,6 +62,67 @@ test('objects have their own colours and keep their numbers', () => {
   tracks.remove(2);
   assert.deepEqual([tracks.objects.map(({ id }) => id), tracks.at(0).map(({ id }) => id)], [[1, 3], [1]]);
   assert.equal(tracks.add().id, 4, 'a number is not given twice');
+});
+
+test('what was said of an object that is removed concerns no other; its masks are counted before', () => {
+  const tracks = new Tracks();
+  tracks.addClick(0, { x: 1, y: 1, label: 1 });
+  tracks.add();
+  tracks.addClick(0, { x: 2, y: 1, label: 1 });
+  tracks.addClick(5, { x: 2, y: 1, label: 1 });
+  for (let frame = 0; frame < 8; frame += 1) tracks.put({ frame, objects: frame < 6 ? [found(1), found(2)] : [found(2)], ms: 1 });
+  assert.deepEqual([tracks.trackedFrames(tracks.object(1)), tracks.trackedFrames(tracks.object(2)), tracks.trackedFrames()], [5, 6, 6]);
+  tracks.remove(2);
+  assert.deepEqual([...tracks.changed], [0]);
+});
+
+test('masks of a file are shown, and are what a click corrects; a pass takes their place', () => {
+  const tracks = new Tracks();
+  tracks.add(1);
+  tracks.addMask(0, 1, { size: [2, 2], counts: '0P1' });
+  tracks.load({ frame: 0, objects: [found(1)], ms: 0 });
+  tracks.load({ frame: 1, objects: [{ ...found(1), mask: mask('14') }], ms: 0 });
+  tracks.load({ frame: 2, objects: [found(1, false)], ms: 0 });
+  assert.deepEqual([0, 1, 2].map((frame) => tracks.loadedAt(frame).length), [0, 1, 0], 'neither those that the engine is given, nor those that show nothing');
+  tracks.addClick(1, { x: 1, y: 1, label: 0 });
+  assert.deepEqual(tracks.prompt(1, 1), { clicks: [{ x: 1, y: 1, label: 0 }], box: null, mask: { size: [2, 2], counts: '14' } });
+  tracks.put({ frame: 1, objects: [found(1)], ms: 1 });
+  tracks.undo();
+  tracks.forget(1, 1);
+  assert.equal(tracks.found(1, 1).mask.toRle().counts, '14', 'taken back, it is the file that counts');
+  tracks.changed.clear();
+  tracks.track({ frame: 1, objects: [found(1)], ms: 1 });
+  tracks.track({ frame: 2, objects: [found(1)], ms: 1 });
+  assert.deepEqual([1, 2].map((frame) => [tracks.found(frame, 1).visible, tracks.loadedAt(frame).length]), [[true, 0], [true, 0]]);
+  tracks.addClick(2, { x: 1, y: 1, label: 1 });
+  assert.equal(tracks.prompt(2, 1).mask, null);
+  const said = found(1);
+  tracks.put({ frame: 2, objects: [said], ms: 1 });
+  tracks.track({ frame: 2, objects: [found(1, false)], ms: 1 });
+  assert.equal(tracks.found(2, 1), said, 'what was said while the pass runs holds: it does not know it yet');
+});
+
+test('a pass begins where something changed, or where one was stopped', () => {
+  const span = ({ keys = [0, 5], changed = [], rest = {} }, both = false) => {
+    const { forward, backward, frames } = spanOf({ keys, changed, rest: { ...NO_REST, ...rest }, length: 20 }, both);
+    return [forward, backward, frames];
+  };
+  assert.deepEqual(span({ keys: [] }, true), [null, null, 0]);
+  assert.deepEqual([span({}), span({}, true)], [[0, null, 20], [0, 5, 26]], 'all again');
+  assert.deepEqual(span({ keys: [0] }, true), [0, null, 20], 'backward from the first frame there is nothing');
+  assert.deepEqual([span({ changed: [5] }), span({ changed: [5] }, true)], [[5, null, 15], [5, 5, 21]]);
+  // Stopped on the way forward.
+  assert.deepEqual(span({ rest: { forward: 8 } }), [8, null, 12]);
+  assert.deepEqual(span({ rest: { forward: 8 } }, true), [8, 5, 18], 'backward nothing was done');
+  assert.deepEqual(span({ rest: { forward: 8 }, changed: [5] }), [5, null, 15], 'a correction before it');
+  assert.deepEqual(span({ rest: { forward: 8 }, keys: [0, 12], changed: [12] }), [8, null, 12], 'one after it');
+  assert.deepEqual(span({ rest: { forward: 8 }, changed: [3] }), [0, null, 20], 'what was tracked with a prompt that is gone');
+  assert.deepEqual(span({ rest: { forward: 8 }, changed: [11] }), [8, null, 12], 'one that nothing was tracked with');
+  // Stopped on the way back.
+  assert.deepEqual([span({ rest: { backward: 3 } }), span({ rest: { backward: 3 } }, true)], [[null, 3, 4], [null, 3, 4]]);
+  assert.deepEqual([span({ rest: { backward: 3 }, changed: [5] }), span({ rest: { backward: 3 }, changed: [5] }, true)], [[5, null, 15], [5, 5, 21]]);
+  assert.deepEqual(span({ rest: { backward: 3 }, changed: [4] }, true), [0, 5, 26]);
+  assert.deepEqual(span({ rest: { forward: 8, backward: 5 } }, true), [8, 5, 18]);
 });
 
 test('what was saved is read back, and what does not fit is refused by its line', () => {
@@ -115,7 +179,12 @@ test('the estimate learns from what was tracked, and grows with the objects', ()
   assert.equal(estimate.inWords(10, 1), '');
   estimate.prompted(200);
   assert.equal(estimate.perFrame(2), 400);
-  estimate.tracked(900, 1);
+  const answer = (ms, ...prompted) => ({ ms, objects: prompted.map((each) => ({ score: 3, prompted: each })) });
+  estimate.tracked(answer(2, true, true), true);
+  assert.equal(estimate.perFrame(2), 400, 'where all was said nothing is tracked');
+  estimate.tracked(answer(30, false, false), false);
+  assert.equal(estimate.perFrame(2), 400, 'what was encoded before costs less than what comes');
+  estimate.tracked({ ms: 900, objects: [...answer(0, false, true).objects, { score: null, prompted: false }] }, true);
   assert.equal(Math.round(estimate.perFrame(1)), 900, 'what was measured counts, not what was guessed');
   assert.equal(estimate.inWords(10, 1), 'about 900 ms per frame, 9 s for 10 frames');
   assert.deepEqual([timeInWords(400), timeInWords(89_000), timeInWords(240_000), timeInWords(3 * 3_600_000)], ['1 s', '89 s', '4 min', '3.0 h']);

@@ -51,7 +51,7 @@ test('animations are known by their first bytes, not by their names', () => {
 
 test('pictures and readers are frames, cut to the limit, and it is said', async () => {
   const five = await sourceOf([RGBA, RGBA, RGBA, RGBA, RGBA], tools);
-  assert.deepEqual([five.source.frames, five.source.width, five.source.height, five.notes], [4, 5, 3, ['5 frames, the first 4 are used']]);
+  assert.deepEqual([five.source.frames, five.source.width, five.source.height, five.notes], [4, 5, 3, ['the first 4 of 5 frames are used']]);
   assert.equal((await five.source.read(3)).width, 5);
   const asked = [];
   const read = (index) => {
