@@ -9,7 +9,7 @@ import { codeOf } from '../../sam2/errors.js';
 /** @typedef {import('../../sam2/index.d.ts').Progress} Progress */
 /** @typedef {import('./tracks.js').Tracks} Tracks */
 /** @typedef {import('./tracks.js').ClipObject} ClipObject */
-/** An answer to `object`'s prompt, whose object is still wanted. @typedef {{ object: ClipObject, still: () => boolean }} Wanted */
+/** Whose prompt is answered, and whether anybody still waits for it. @typedef {{ object: ClipObject, still: () => boolean }} Wanted */
 
 /**
  * @typedef {object} AskingOptions
@@ -27,9 +27,9 @@ export class Asking {
   #options;
   /** `frame:object` of prompts that wait for their answer. @type {Set<string>} */
   #waiting = new Set();
-  /** Those whose answer is damaged on every device: asked again before the next pass, which needs them. @type {Set<string>} */
+  /** Prompts whose answer is damaged on every device: asked again before the next pass, which needs them. @type {Set<string>} */
   #faulty = new Set();
-  /** Those that start anew instead of refining what was answered before. @type {Set<string>} */
+  /** Prompts that start anew instead of refining what was answered before. @type {Set<string>} */
   #anew = new Set();
   /** `frame:object` of masks that the engine was given, under the clicks that correct them. @type {Set<string>} */
   #given = new Set();
