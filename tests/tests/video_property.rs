@@ -220,15 +220,19 @@ fn take(video: &mut VideoPredictor, step: &Step) -> Result<(), sam2::Error> {
 #[test]
 fn objects_of_a_session_are_what_each_is_alone() -> Result<()> {
     let model = model()?;
-    let plain = VideoOptions {
-        feature_bytes: 1,
-        objects_per_pass: Some(1),
-        ..Default::default()
-    };
     let (mut compared, mut several, mut refused, mut passes) = (0, 0, 0, 0);
-    for seed in 1..13 {
+    for seed in 1..17 {
         let steps = steps(seed);
-        let session = run(&model, &steps, None, VideoOptions::default())
+        let options = VideoOptions {
+            add_all_frames_to_correct_as_cond: seed >= 13,
+            ..Default::default()
+        };
+        let plain = VideoOptions {
+            feature_bytes: 1,
+            objects_per_pass: Some(1),
+            ..options
+        };
+        let session = run(&model, &steps, None, options)
             .with_context(|| format!("seed {seed}: {steps:?}"))?;
         several += usize::from(session.prompted.len() > 1);
         refused += session.refused.len();

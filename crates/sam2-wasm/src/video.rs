@@ -15,11 +15,13 @@ use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use web_time::Instant;
 
-/// Image features and memories that one video keeps: a third of native, for 4 GiB are all there is.
-const BUDGETS: VideoOptions = VideoOptions {
+/// Image features and memories that one video keeps: a third of native, for 4 GiB are all there is. A
+/// correction stands, for the page's next pass begins on the corrected frame.
+const OPTIONS: VideoOptions = VideoOptions {
     feature_bytes: 160 << 20,
     memory_bytes: 192 << 20,
     objects_per_pass: None,
+    add_all_frames_to_correct_as_cond: true,
 };
 
 /// An open video and the pass under way in it.
@@ -152,7 +154,7 @@ impl Engine {
         let size = ImageSize { width, height };
         let frames = JsFrames::new(clip.frames, size, clip.max_dimension, read);
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(model, Box::new(frames), BUDGETS);
+        let video = VideoPredictor::new(model, Box::new(frames), OPTIONS);
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
     }
 
@@ -167,7 +169,7 @@ impl Engine {
         let frames = frames.map_err(|e| to_js(&e))?;
         let more = json!({ "fps": frames.fps(), "more": frames.has_more() });
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(model, Box::new(frames), BUDGETS);
+        let video = VideoPredictor::new(model, Box::new(frames), OPTIONS);
         self.keep(video.map_err(|e| to_js(&e))?, more)
     }
 
@@ -178,7 +180,7 @@ impl Engine {
     pub fn open_live(&mut self, options: String) -> Result<String, JsValue> {
         let SizeJson { width, height } = parse(&options)?;
         let size = ImageSize { width, height };
-        let video = VideoPredictor::live(self.shared_model()?, size, BUDGETS);
+        let video = VideoPredictor::live(self.shared_model()?, size, OPTIONS);
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
     }
 

@@ -18,9 +18,16 @@ pub fn frames() -> PathBuf {
 }
 
 pub fn model() -> Result<SharedModel> {
+    model_with("seed41", |_| ())
+}
+
+/// The model with the weights of a seed, under another configuration. The objects of seed 41 vanish and
+/// return, those of seed 4 are always there.
+pub fn model_with(seed: &str, change: impl FnOnce(&mut ModelConfig)) -> Result<SharedModel> {
     let micro = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/micro");
-    let config = ModelConfig::from_yaml(&std::fs::read_to_string(micro.join("micro.yaml"))?)?;
-    let file = FileSource::open(micro.join("weights/seed41.safetensors"))?;
+    let mut config = ModelConfig::from_yaml(&std::fs::read_to_string(micro.join("micro.yaml"))?)?;
+    change(&mut config);
+    let file = FileSource::open(micro.join(format!("weights/{seed}.safetensors")))?;
     let options = ModelOptions {
         config: Some(config),
         ..ModelOptions::default()

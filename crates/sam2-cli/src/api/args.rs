@@ -59,7 +59,7 @@ pub struct Limits {
     pub upload_pause: Duration,
     /// Frames and their size.
     pub video: VideoLimits,
-    /// Caches of one session.
+    /// Caches of one session, and how it takes corrections.
     pub caches: VideoOptions,
 }
 
@@ -101,7 +101,11 @@ impl ApiConfig {
 fn limits(args: &ApiArgs, settings: &Settings) -> Limits {
     let sessions = usize::from(args.max_sessions);
     let bytes = ((args.session_memory as usize) << 20) / sessions;
-    let caches = VideoOptions::within(bytes);
+    let caches = VideoOptions {
+        // Clients propagate from the frame that they corrected.
+        add_all_frames_to_correct_as_cond: true,
+        ..VideoOptions::within(bytes)
+    };
     Limits {
         sessions,
         queue: args.max_queue.into(),

@@ -27,6 +27,8 @@
 //!   was dropped (byte budget, a lost device). Nothing tracked is lost with it.
 //! - A frame's masks come out at the size of the source's pictures, as RLE they are kept
 //!   ([`VideoPredictor::mask`]).
+//! - The answer to a prompt shows every object's latest answer on the frame; the official code leaves
+//!   out those that are kept in the other of its two places (conditioning or not).
 //! - `clear_non_cond_mem_around_input` crashes in the official code (sam2#571); here it does what its
 //!   comment says, for the prompted object.
 //! - Where an object has no prompted frame left (all cleared), the official code stops with an
@@ -64,7 +66,7 @@ use state::Object;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Budgets of a [`VideoPredictor`].
+/// Budgets of a [`VideoPredictor`], and how it takes corrections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoOptions {
     /// Bytes of image features that are kept, least recently used first out; at least one frame's.
@@ -74,8 +76,14 @@ pub struct VideoOptions {
     /// too. Prompted frames and those that the next frames look at keep everything, so with many
     /// objects it may take more.
     pub memory_bytes: usize,
-    /// Objects in one pass through the network at most; by the model's size where `None`.
+    /// Objects in one pass through the network at most; by the model's size and the length of their
+    /// memories where `None`.
     pub objects_per_pass: Option<usize>,
+    /// The official flag of this name, besides that of the model's configuration: a prompt on a frame
+    /// that a pass went over makes it a conditioning frame, whose answer stands and which all frames look
+    /// at. Off, as in the official predictor, the answer is an ordinary frame's: the next pass over the
+    /// frame tracks it anew and forgets the prompt.
+    pub add_all_frames_to_correct_as_cond: bool,
 }
 
 impl VideoOptions {
@@ -97,6 +105,7 @@ impl Default for VideoOptions {
             feature_bytes: 256 << 20,
             memory_bytes: 384 << 20,
             objects_per_pass: None,
+            add_all_frames_to_correct_as_cond: false,
         }
     }
 }

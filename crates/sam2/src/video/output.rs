@@ -4,7 +4,7 @@ use super::VideoPredictor;
 use super::state::{ObjectId, Output};
 use crate::Error;
 use crate::image_predictor::MASK_THRESHOLD;
-use sam2_image::{Mask, upsample_logits, upsample_threshold};
+use sam2_image::{Mask, Rle, upsample_logits, upsample_threshold};
 
 /// All objects on one frame.
 #[derive(Debug, Clone)]
@@ -25,11 +25,12 @@ impl FrameMasks {
 #[derive(Debug, Clone)]
 pub struct ObjectMask {
     pub id: ObjectId,
-    /// In pixels of the video; empty where the object is absent or was never looked for on this frame.
+    /// In pixels of the video; empty where the object is absent, and where there is no score.
     pub mask: Mask,
-    /// Above 0 the object is there. `None` where it was never looked for on this frame.
+    /// Above 0 the object is there. `None` where it was never looked for on this frame, or nothing is
+    /// left of what was found (a live video under memory pressure).
     pub score: Option<f32>,
-    /// Predicted IoU of the mask; 1 for a mask prompt.
+    /// Predicted IoU of the mask; 1 for a mask prompt. `None` as the score.
     pub iou: Option<f32>,
     /// Was it prompted on this frame?
     pub prompted: bool,
@@ -84,18 +85,15 @@ impl VideoPredictor {
     }
 
     /// The answers to prompts on a frame, those of other objects from earlier passes
-    /// (`_consolidate_temp_output_across_obj`). `is_cond`: among which answers since the last pass
-    /// the official code looks.
-    pub(super) fn consolidated(
-        &mut self,
-        frame: usize,
-        is_cond: bool,
-    ) -> Result<FrameMasks, Error> {
+    /// (`_consolidate_temp_output_across_obj`). The official code looks among answers of the prompted
+    /// object's kind only, and so shows what a correction of another object replaced.
+    pub(super) fn consolidated(&mut self, frame: usize) -> Result<FrameMasks, Error> {
         let outputs = self.objects.iter().map(|object| {
-            object
-                .temp
-                .of(is_cond)
-                .get(&frame)
+            // Where both are there the frame was tracked in between: the correction is the later one.
+            let latest = [&object.temp.non_cond, &object.temp.cond];
+            latest
+                .iter()
+                .find_map(|answers| answers.get(&frame))
                 .or_else(|| object.outputs.get(frame))
         });
         let masks = self.frame_masks(frame, &outputs.collect::<Vec<_>>())?;
@@ -123,7 +121,8 @@ impl VideoPredictor {
     }
 
     /// `_get_orig_video_res_output`: logits stretched to the video's size, then cut at 0; with
-    /// `non_overlap_masks` a pixel belongs to the object with the highest logit.
+    /// `non_overlap_masks` a pixel belongs to the object with the highest logit. Logits that were dropped
+    /// under memory pressure left their mask behind, as run lengths.
     fn frame_masks(&self, frame: usize, outputs: &[Option<&Output>]) -> Result<FrameMasks, Error> {
         let (width, height) = (self.size.width, self.size.height);
         let side = self.model().config().low_res_size();
@@ -131,30 +130,38 @@ impl VideoPredictor {
             .iter()
             .map(|output| output.and_then(|output| self.pred_masks(output)))
             .collect();
+        let mut found = Vec::with_capacity(logits.len());
         let mut masks = Vec::with_capacity(logits.len());
-        for logits in &logits {
-            masks.push(match logits {
-                Some(logits) => {
-                    upsample_threshold(logits, (side, side), (height, width), MASK_THRESHOLD)?
-                }
-                None => Mask::empty(width, height),
-            });
+        for ((object, output), logits) in self.objects.iter().zip(outputs).zip(&logits) {
+            let mask = match (logits, output) {
+                (Some(logits), _) => Some(upsample_threshold(
+                    logits,
+                    (side, side),
+                    (height, width),
+                    MASK_THRESHOLD,
+                )?),
+                (None, Some(_)) => self.mask(frame, object.id).map(Rle::to_mask),
+                (None, None) => None,
+            };
+            // A score without its mask would say that the object is not there.
+            found.push(output.filter(|_| mask.is_some()));
+            masks.push(mask.unwrap_or_else(|| Mask::empty(width, height)));
         }
         if self.model().config().non_overlap_masks && masks.len() > 1 {
             masks = self.without_overlap(masks, &logits)?;
         }
-        let objects =
-            self.objects
-                .iter()
-                .zip(outputs)
-                .zip(masks)
-                .map(|((object, output), mask)| ObjectMask {
-                    id: object.id,
-                    mask,
-                    score: output.map(|output| output.object_score),
-                    iou: output.map(|output| output.iou),
-                    prompted: object.points.contains_key(&frame) || object.masks.contains(&frame),
-                });
+        let objects = self
+            .objects
+            .iter()
+            .zip(found)
+            .zip(masks)
+            .map(|((object, found), mask)| ObjectMask {
+                id: object.id,
+                mask,
+                score: found.map(|output| output.object_score),
+                iou: found.map(|output| output.iou),
+                prompted: object.points.contains_key(&frame) || object.masks.contains(&frame),
+            });
         Ok(FrameMasks {
             frame,
             objects: objects.collect(),
@@ -162,7 +169,8 @@ impl VideoPredictor {
     }
 
     /// `_apply_non_overlapping_constraints`: of the objects that claim a pixel the one with the highest
-    /// logit keeps it, the first where they are equal. One object's stretched logits at a time.
+    /// logit keeps it, the first where they are equal. A mask whose logits are gone keeps what nobody
+    /// else claims. One object's stretched logits at a time.
     fn without_overlap(
         &self,
         masks: Vec<Mask>,
@@ -183,9 +191,10 @@ impl VideoPredictor {
             }
         }
         let owned = |(i, mask): (usize, Mask)| -> Result<Mask, Error> {
+            let keeps = |owner: usize| owner == i || (logits[i].is_none() && owner == usize::MAX);
             let bits = mask.bits().iter().zip(&owner);
             let bits = bits
-                .map(|(bit, owner)| bit & u8::from(*owner == i))
+                .map(|(bit, owner)| bit & u8::from(keeps(*owner)))
                 .collect();
             Ok(Mask::from_bytes(width, height, bits)?)
         };

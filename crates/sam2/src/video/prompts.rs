@@ -48,7 +48,9 @@ impl VideoPrompt {
 impl VideoPredictor {
     /// Points, a box, or both for `object` on `frame`; an object that is not known is added, at any
     /// time. A second prompt on the same frame replaces the points of the first and goes in together
-    /// with its logits. On a frame that a pass went over, the prompt corrects what was tracked.
+    /// with its logits. On a frame that a pass went over, the prompt corrects what was tracked; whether
+    /// the next pass over the frame keeps that is
+    /// [`VideoOptions::add_all_frames_to_correct_as_cond`](super::VideoOptions).
     ///
     /// Answers with the masks of all objects on the frame; on an error nothing has changed.
     ///
@@ -145,9 +147,10 @@ impl VideoPredictor {
     ) -> Result<FrameMasks, Error> {
         self.check_frame(frame)?;
         let index = self.index_of(object)?;
-        self.clear(frame, index);
-        self.results.remove(&(frame, object));
-        self.consolidated_by_any(frame)
+        if self.clear(frame, index) {
+            self.results.remove(&(frame, object));
+        }
+        self.consolidated(frame)
     }
 
     /// Removes an object and everything known of it. Answers with the frames on which it was prompted,
@@ -171,7 +174,7 @@ impl VideoPredictor {
             .collect();
         frames
             .into_iter()
-            .map(|frame| self.consolidated_by_any(frame))
+            .map(|frame| self.consolidated(frame))
             .collect()
     }
 
@@ -199,7 +202,8 @@ impl VideoPredictor {
 
     /// How a prompt is taken; of a new object as its first.
     fn role(&self, index: Option<usize>, frame: usize) -> Result<PromptRole, Error> {
-        let add_all = self.model.config().add_all_frames_to_correct_as_cond;
+        let add_all = self.options.add_all_frames_to_correct_as_cond
+            || self.model.config().add_all_frames_to_correct_as_cond;
         match index {
             Some(index) => Ok(self.objects[index].prompt_role(frame, add_all)),
             None if self.objects.len() >= MAX_OBJECTS => Err(Error::Prompt(format!(
@@ -228,28 +232,28 @@ impl VideoPredictor {
         let object = &mut self.objects[index];
         note(object);
         object.temp.of_mut(role.is_cond).insert(frame, output);
-        self.consolidated(frame, role.is_cond)
+        if role.is_cond {
+            // The next pass would drop it for this one; until then the latest answer is the one shown.
+            object.temp.non_cond.shift_remove(&frame);
+        }
+        self.consolidated(frame)
     }
 
-    /// The forgetting half of `clear_all_prompts_in_frame`.
-    fn clear(&mut self, frame: usize, index: usize) {
+    /// The forgetting half of `clear_all_prompts_in_frame`. Whether an answer that no pass has taken over
+    /// went with it: the mask that is kept is that one then.
+    fn clear(&mut self, frame: usize, index: usize) -> bool {
         let object = &mut self.objects[index];
         object.points.remove(&frame);
         object.masks.remove(&frame);
-        object.temp.cond.shift_remove(&frame);
-        object.temp.non_cond.shift_remove(&frame);
+        let answers = [
+            object.temp.cond.shift_remove(&frame),
+            object.temp.non_cond.shift_remove(&frame),
+        ];
         if let Some(output) = object.outputs.cond.shift_remove(&frame) {
             // Not a conditioning frame any more; its output is an ordinary one.
             object.outputs.non_cond.insert(frame, output);
             object.tracked.remove(&frame);
         }
-    }
-
-    fn consolidated_by_any(&mut self, frame: usize) -> Result<FrameMasks, Error> {
-        let is_cond = self
-            .objects
-            .iter()
-            .any(|object| object.temp.cond.contains_key(&frame));
-        self.consolidated(frame, is_cond)
+        answers.iter().any(Option::is_some)
     }
 }
