@@ -133,19 +133,12 @@ impl Sam2Base {
         self.config.directly_add_no_mem_embed
     }
 
-    /// Objects whose memories may go through the network at once, so that no tensor on a GPU passes
-    /// WebGPU's guaranteed binding, and a CPU keeps the keys of a few objects only.
-    pub fn objects_per_pass(&self) -> usize {
-        let c = &self.config;
-        let side = c.image_embedding_size();
-        let tokens = side * side;
-        let width = c.memory_attention.layer.cross_attention.internal_dim();
-        let largest = [
-            (c.num_maskmem + 1) * tokens * width.max(c.mem_dim()),
-            tokens * 4 * c.hidden_dim(),
-            c.image_size * c.image_size,
-        ];
-        let largest = largest.into_iter().max().unwrap_or(1);
+    /// Objects that may go through the network at once, each with memories of so many frames and so many
+    /// pointers, so that no tensor on a GPU passes WebGPU's guaranteed binding, and a CPU keeps the keys
+    /// of a few objects only. All prompted frames are looked at, so that there is no largest number of
+    /// frames: one object alone passes the binding from 32 of them on at 1024 x 1024.
+    pub fn objects_per_pass(&self, frames: usize, pointers: usize) -> usize {
+        let largest = largest_tensor(&self.config, frames, pointers);
         (GPU_ELEMENTS / largest).clamp(1, 64)
     }
 
@@ -263,6 +256,21 @@ impl Sam2Base {
     }
 }
 
+/// Elements of the largest tensor that one object adds to a batch, with memories of so many frames and
+/// so many pointers.
+fn largest_tensor(c: &ModelConfig, frames: usize, pointers: usize) -> usize {
+    let side = c.image_embedding_size();
+    let tokens = side * side;
+    let width = c.memory_attention.layer.cross_attention.internal_dim();
+    let keys = frames * tokens + pointers * (c.hidden_dim() / c.mem_dim());
+    let tensors = [
+        keys * width.max(c.mem_dim()),
+        tokens * 4 * c.hidden_dim(),
+        c.image_size * c.image_size,
+    ];
+    tensors.into_iter().max().unwrap_or(1).max(1)
+}
+
 /// From logits to what the memory encoder takes.
 #[derive(Debug, Clone, Copy)]
 struct Squash {
@@ -331,6 +339,21 @@ fn bilinear_taps(n: usize, out: usize) -> Vec<(usize, usize, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sam2_checkpoint::config::{Size, Version};
+
+    #[test]
+    fn a_batch_shrinks_with_the_memories_that_are_looked_at() {
+        let config = ModelConfig::official(Size::Tiny, Version::V2_1);
+        let batch = |frames, pointers| GPU_ELEMENTS / largest_tensor(&config, frames, pointers);
+        assert_eq!((batch(1, 1), batch(7, 16)), (4, 2));
+        // Prompted frames beyond the usual one: two objects with 10 memories each would be too much.
+        assert_eq!(batch(10, 16), 1);
+        // The bound of a binding, in elements of four bytes.
+        for frames in 1..32 {
+            let together = largest_tensor(&config, frames, 16) * batch(frames, 16).max(1);
+            assert!(together * 4 <= 128 << 20, "{frames} frames: {together}");
+        }
+    }
 
     #[test]
     fn masks_are_stretched_as_torch_does_then_squashed() {

@@ -157,15 +157,13 @@ impl VideoPredictor {
             let lengths = (plan.frames.len(), plan.pointers.len());
             groups.entry(lengths).or_default().push((index, plan));
         }
-        let base = self.model.base();
-        let most = self
-            .options
-            .objects_per_pass
-            .unwrap_or_else(|| base.objects_per_pass());
-        let multimask = base.use_multimask(false, 0);
+        let multimask = self.model.base().use_multimask(false, 0);
         let mut out = Vec::with_capacity(objects.len());
-        for group in groups.values() {
-            for batch in group.chunks(most.max(1)) {
+        for ((frames, pointers), group) in &groups {
+            let most = self.options.objects_per_pass;
+            let by_size = || self.model.base().objects_per_pass(*frames, *pointers);
+            let most = most.unwrap_or_else(by_size).max(1);
+            for batch in group.chunks(most) {
                 let answer = self.decode_batch(&features, batch).await;
                 let ids = batch.iter().map(|(index, _)| self.objects[*index].id);
                 let ids: Vec<ObjectId> = ids.collect();
