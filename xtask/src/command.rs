@@ -67,6 +67,14 @@ pub fn answer(command: &mut Command) -> Option<String> {
         .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
+/// Lets rustup add something to the toolchain in use; whether that worked.
+pub fn rustup(arguments: &[&str]) -> bool {
+    let mut command = Command::new("rustup");
+    // Where nothing can be reached, fail in seconds and not after a row of retries.
+    command.args(arguments).env("RUSTUP_MAX_RETRIES", "1");
+    matches!(output(&mut command), Ok(Some(output)) if output.status.success())
+}
+
 /// Takes away what `cargo run` puts in the environment of this program, so that a Cargo started
 /// from here behaves as one started from a shell.
 pub fn without_cargo_environment(command: &mut Command) -> &mut Command {

@@ -5,15 +5,20 @@
 mod children;
 mod command;
 mod debian;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // helpers of tests, which fail by panicking
+mod docker;
 mod files;
 mod node;
 mod package;
+mod preflight;
 mod python;
 mod serve;
 mod site;
 mod tally;
 mod test;
 mod trunk;
+mod vulkan;
 mod wasm;
 mod workspace;
 
@@ -29,6 +34,7 @@ usage: cargo xtask RECIPE
   serve    build what is missing and serve the page (SAM2_PORT, SAM2_HOST, SAM2_MODELS_DIR, ...)
   test     format, lints, native tests, wasm build, tests in Node and in the browser
   check    format and lints alone
+  prepare  what test needs beside Cargo: installed under CI, else named in one command
   wasm     build the engine for the page into web/dist/pkg  [--names] [--toolchain rustup|debian]
   page     as wasm, and the rest of web/dist
   package  web/dist as it is put on a server: wasm-opt, brotli, gzip
@@ -56,6 +62,7 @@ fn dispatch(arguments: &[String]) -> Result<()> {
         "serve" => serve::serve(&workspace, rest),
         "test" => test::test(&workspace),
         "check" => test::check(&workspace),
+        "prepare" => preflight::all(&workspace),
         "page" => {
             wasm::build(&workspace, wasm::Options::parse(rest)?)?;
             site::lay_out(&workspace)

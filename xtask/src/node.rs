@@ -3,14 +3,23 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::command::{self, run};
 use crate::debian;
 use crate::files;
 
-/// The oldest version whose test runner and WebAssembly the page's tests need.
+/// The oldest version whose test runner and WebAssembly the page's tests need. [`FROM_NPM`] asks for
+/// the same.
 const OLDEST: u32 = 20;
+/// Debian's packages: `npm` is one of its own there.
+pub const PACKAGES: [&str; 2] = ["nodejs", "npm"];
+/// Run after the packages where they are too old (Debian 12 has version 18): Node out of npm's registry. npm
+/// comes first: Debian's is bound to Debian's Node, and ends in the middle of installing another.
+const FROM_NPM: &str = "(node --version | grep -Eq '^v[2-9][0-9]' \
+     || (SUDOnpm install -g npm@10 && hash -r && SUDOnpm install -g node@22))";
+/// The browser's package.
+pub const CHROMIUM_PACKAGES: [&str; 1] = ["chromium"];
 
 /// Checks Node and installs the packages of `folder` where they are not those of its lock file.
 pub fn prepare(folder: &Path) -> Result<()> {
@@ -43,15 +52,25 @@ pub fn install(folder: &Path, package: &str) -> Result<()> {
     run(npm().arg("install").args(flags).arg(folder).arg(package))
 }
 
-/// Fails with what to do when Node is missing or too old.
+/// Makes sure that Node is there and new enough: installed under CI, else an error with the command.
 pub fn require() -> Result<()> {
-    let Some(version) = command::answer(Command::new("node").arg("--version")) else {
-        bail!("node is missing; install Node {OLDEST} or newer (https://nodejs.org)");
-    };
-    match major(&version) {
-        Some(major) if major >= OLDEST => Ok(()),
-        _ => bail!("node is {version}; the page's tools need {OLDEST} or newer"),
-    }
+    let line = format!("{} && {}", debian::line(&PACKAGES), renew());
+    debian::require_by(WHAT, &line, is_ready)
+}
+
+/// What [`is_ready`] asks for.
+pub const WHAT: &str = "Node 20 or newer with npm";
+
+/// Whether Node is new enough and npm beside it.
+pub fn is_ready() -> bool {
+    let node = command::answer(Command::new("node").arg("--version"));
+    let node = node.as_deref().and_then(major);
+    node.is_some_and(|major| major >= OLDEST) && command::answer(npm().arg("--version")).is_some()
+}
+
+/// The command that replaces a Node that is too old.
+pub fn renew() -> String {
+    FROM_NPM.replace("SUDO", debian::sudo())
 }
 
 fn major(version: &str) -> Option<u32> {
@@ -65,25 +84,27 @@ fn major(version: &str) -> Option<u32> {
 
 /// The browser: `CHROMIUM`, or the system's.
 pub fn chromium() -> Result<PathBuf> {
+    debian::require(CHROMIUM, &CHROMIUM_PACKAGES, || find_chromium().is_some())?;
+    find_chromium()
+        .context("Chromium was installed but is not in /usr/bin; set CHROMIUM to its path")
+}
+
+/// What [`find_chromium`] looks for.
+pub const CHROMIUM: &str = "Chromium (or set CHROMIUM to its path)";
+
+/// The browser, where there is one.
+pub fn find_chromium() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("CHROMIUM").filter(|path| !path.is_empty()) {
-        return Ok(PathBuf::from(path));
+        return Some(PathBuf::from(path));
     }
-    let find = || {
-        [
-            "/usr/bin/chromium",
-            "/usr/bin/chromium-browser",
-            "/usr/bin/google-chrome",
-        ]
-        .iter()
-        .map(PathBuf::from)
-        .find(|path| path.is_file())
-    };
-    debian::require(
-        "Chromium (or set CHROMIUM to its path)",
-        &["chromium"],
-        || find().is_some(),
-    )?;
-    find().context("Chromium was installed but is not in /usr/bin; set CHROMIUM to its path")
+    [
+        "/usr/bin/chromium",
+        "/usr/bin/chromium-browser",
+        "/usr/bin/google-chrome",
+    ]
+    .iter()
+    .map(PathBuf::from)
+    .find(|path| path.is_file())
 }
 
 fn npm() -> Command {

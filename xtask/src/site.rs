@@ -12,8 +12,11 @@ use anyhow::{Context, Result};
 use crate::files;
 use crate::workspace::Workspace;
 
+/// The parts of `web` that are shipped.
+pub const PARTS: [&str; 2] = ["app", "sam2"];
+
 /// The app and its benchmark.
-const PAGES: [&str; 2] = ["index.html", "bench.html"];
+pub const PAGES: [&str; 2] = ["index.html", "bench.html"];
 
 /// Writes everything of `web/dist` except `pkg`.
 pub fn lay_out(workspace: &Workspace) -> Result<()> {
@@ -27,7 +30,7 @@ pub fn lay_out(workspace: &Workspace) -> Result<()> {
             files::remove_file(&dist.join(format!("{page}{suffix}")))?;
         }
     }
-    for part in ["app", "sam2"] {
+    for part in PARTS {
         copy_folder(&workspace.web().join(part), &dist.join("web").join(part))?;
     }
     let models = workspace.models();

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::command::{run, run_seeing, without_cargo_environment};
 use crate::node;
+use crate::preflight;
 use crate::site;
 use crate::tally::Tally;
 use crate::wasm;
@@ -14,9 +15,15 @@ use crate::workspace::Workspace;
 
 type Stage = (&'static str, fn(&Workspace, &mut Tally) -> Result<()>);
 
-const CHECK: [Stage; 2] = [("format", format), ("clippy", clippy)];
+const CHECK: [Stage; 3] = [
+    ("tools", |workspace, _| preflight::rust(workspace)),
+    ("format", format),
+    ("clippy", clippy),
+];
 
-const TEST: [Stage; 7] = [
+const TEST: [Stage; 8] = [
+    // What is missing is found before an hour of building, and all of it at once.
+    ("tools", |workspace, _| preflight::all(workspace)),
     ("format", format),
     ("clippy", clippy),
     ("native tests", native),

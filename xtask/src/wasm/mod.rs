@@ -2,7 +2,7 @@
 
 mod assets;
 mod bindgen;
-mod toolchain;
+pub mod toolchain;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -16,7 +16,7 @@ pub use assets::Assets;
 pub use bindgen::PLAIN_WASM;
 use toolchain::Toolchain;
 
-const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Crates that are no part of the module.
 const NATIVE_ONLY: [&str; 2] = ["sam2-cli", "sam2-server"];

@@ -16,7 +16,8 @@ use crate::command;
 use crate::debian;
 use crate::workspace::Workspace;
 
-const DEBIAN_PACKAGES: [&str; 5] = [
+/// What has to be there for [`is_ready`] without rustup.
+pub const DEBIAN_PACKAGES: [&str; 5] = [
     "rustc-web",
     "cargo-web",
     "rust-web-src",
@@ -87,6 +88,11 @@ impl Toolchain {
     }
 }
 
+/// Whether a toolchain is there, with nothing to add.
+pub fn is_ready(workspace: &Workspace) -> bool {
+    has_rustup_target(workspace) || has_debian()
+}
+
 /// Finds a toolchain, adding what can be added.
 pub fn find(workspace: &Workspace, wanted: Option<Choice>) -> Result<Toolchain> {
     let rustup_allowed = wanted != Some(Choice::Debian);
@@ -150,12 +156,7 @@ fn has_rustup_target(workspace: &Workspace) -> bool {
 }
 
 fn add_rustup_target() -> bool {
-    let mut command = Command::new("rustup");
-    // Where nothing can be reached, fail in seconds and not after a row of retries.
-    command
-        .args(["target", "add", TARGET])
-        .env("RUSTUP_MAX_RETRIES", "1");
-    matches!(command::output(&mut command), Ok(Some(output)) if output.status.success())
+    command::rustup(&["target", "add", TARGET])
 }
 
 fn has_debian() -> bool {
