@@ -16,8 +16,9 @@ pub fn serve(workspace: &Workspace, arguments: &[String]) -> Result<()> {
     if !arguments.is_empty() {
         bail!("serve takes no arguments; SAM2_PORT and the other settings are variables");
     }
-    let settings = Settings::from_env(std::env::vars())?;
+    let settings = Settings::from_os_env(std::env::vars_os())?;
     sam2_server::init_logging(&settings);
+    settings.warn_of_what_waits();
     // Asked before a build that may take a quarter of an hour.
     ask_for_the_port(&settings)?;
     wasm::build_if_stale(workspace)?;

@@ -68,11 +68,9 @@ fn quiet_the_loader() {
 }
 
 fn run(cli: &Cli) -> Result<(), CliError> {
-    // Names and values that are no text cannot be settings.
-    let vars = std::env::vars_os();
-    let vars = vars.filter_map(|(n, v)| Some((n.into_string().ok()?, v.into_string().ok()?)));
-    let settings = Settings::from_env(vars)?;
+    let settings = Settings::from_os_env(std::env::vars_os())?;
     log::start(&cli.global, &settings);
+    settings.warn_of_what_waits();
     progress::configure(&cli.global);
     let session = session::Session::new(cli.global.clone(), settings);
     match &cli.command {

@@ -20,9 +20,6 @@ pub struct Session {
 
 impl Session {
     pub fn new(global: Global, settings: Settings) -> Self {
-        if settings.quantize {
-            tracing::warn!("SAM2_QUANTIZE=true: there are no int8 weights yet, f32 is used");
-        }
         Self {
             global,
             settings,

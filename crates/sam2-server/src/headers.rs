@@ -52,6 +52,12 @@ const HEADERS: [(HeaderName, &str); 7] = [
     ),
 ];
 
+/// The list of models, which the page asks for on every server.
+const LIST: &str = "/models/manifest.json";
+/// On the answer for [`LIST`] it tells the page that `/config.json` is here too: on other servers that
+/// request would fail, and a browser logs every failure.
+const MARK: HeaderName = HeaderName::from_static("x-sam2-server");
+
 /// The middleware around all routes.
 pub async fn apply(
     request: ServiceRequest,
@@ -67,6 +73,11 @@ pub async fn apply(
         response
             .headers_mut()
             .insert(name, HeaderValue::from_static(value));
+    }
+    if response.request().path() == LIST {
+        response
+            .headers_mut()
+            .insert(MARK, HeaderValue::from_static("1"));
     }
     log(&response, began);
     Ok(response)

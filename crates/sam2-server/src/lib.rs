@@ -9,8 +9,9 @@
 //! # fn main() -> Result<(), sam2_server::ServerError> {
 //! use sam2_server::{ServerConfig, Settings};
 //!
-//! let settings = Settings::from_env(std::env::vars())?;
+//! let settings = Settings::from_os_env(std::env::vars_os())?;
 //! sam2_server::init_logging(&settings);
+//! settings.warn_of_what_waits();
 //! sam2_server::serve_blocking(ServerConfig::new(settings, "web/dist", "models"))?;
 //! # Ok(()) }
 //! ```

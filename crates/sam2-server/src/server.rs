@@ -169,9 +169,6 @@ impl Server {
             cores::simd(),
             engine.map_or_else(String::new, |facts| format!(", {facts}")),
         );
-        if settings.quantize {
-            tracing::warn!("SAM2_QUANTIZE=true: int8 does not exist yet, the model runs in f32");
-        }
         // Files are read on other threads: workers only move bytes.
         let workers = machine.threads().min(4);
         let page = Arc::new(PageConfig { settings, threads });

@@ -1,5 +1,6 @@
 //! The settings of server and command line, read from the environment and checked at once.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -17,6 +18,17 @@ const KNOWN: [&str; 8] = [
     "SAM2_API_TOKEN",
     "SAM2_MEDIA_DIR",
 ];
+
+/// Settings that are called as other programs call them.
+const SHARED: [&str; 5] = [
+    "OMP_NUM_THREADS",
+    "TORCH_NUM_THREADS",
+    "MAX_VIDEO_FRAMES",
+    "MAX_FRAME_DIMENSION",
+    "RUST_LOG",
+];
+/// Stands for a secret in an error.
+const HIDDEN: &str = "(not shown)";
 
 /// More threads than any machine has: a value above is a mistake.
 const MAX_THREADS: usize = 1024;
@@ -151,7 +163,49 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Reads settings from environment variables, such as [`std::env::vars`].
+    /// Reads settings from this process's environment, [`std::env::vars_os`], in which names and values
+    /// need not be text.
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`], and a setting whose value is not UTF-8. Other variables may hold what
+    /// they like.
+    pub fn from_os_env(
+        vars: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let mut read = Vec::new();
+        for (name, value) in vars {
+            // A name that is no text is none of ours.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => read.push((name, value)),
+                Err(value) if is_read(&name) => {
+                    let value = match name.as_str() {
+                        "SAM2_API_TOKEN" => HIDDEN.to_owned(),
+                        _ => value.to_string_lossy().into_owned(),
+                    };
+                    let accepts = "text in UTF-8".to_owned();
+                    return Err(SettingsError::Value {
+                        name,
+                        value,
+                        accepts,
+                    });
+                }
+                Err(_) => {}
+            }
+        }
+        Self::from_env(read)
+    }
+
+    /// Says which settings are taken and have no effect yet, once for the whole program.
+    pub fn warn_of_what_waits(&self) {
+        if self.quantize {
+            tracing::warn!("SAM2_QUANTIZE=true: there are no int8 weights yet, f32 is used");
+        }
+    }
+
+    /// Reads settings from environment variables that are text.
     ///
     /// An empty value counts as not set, because that is what `${NAME:-}` in a compose file
     /// gives; only an empty token is refused, since it would open what was meant to be closed.
@@ -197,6 +251,11 @@ impl Settings {
         settings.threads = settings.threads.or(omp).or(torch);
         Ok(settings)
     }
+}
+
+/// Whether a variable of this name is read, if only to refuse it.
+fn is_read(name: &str) -> bool {
+    name.starts_with("SAM2_") || SHARED.contains(&name)
 }
 
 /// A name with its value, to parse one into the other's type.
@@ -282,7 +341,7 @@ impl Value<'_> {
             // The value is a secret even when it is a wrong one.
             let hidden = Value {
                 name: self.name,
-                value: "(not shown)",
+                value: HIDDEN,
             };
             return hidden.refuse("printable ASCII without spaces");
         }

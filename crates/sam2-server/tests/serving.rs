@@ -53,6 +53,27 @@ fn every_answer_isolates_the_page_and_forbids_inline_code() {
 }
 
 #[test]
+fn the_list_of_models_says_whose_server_it_is() {
+    let server = Running::start();
+    let list = server.get("/models/manifest.json");
+    assert_eq!(
+        (list.status, list.header("x-sam2-server")),
+        (200, Some("1"))
+    );
+    let etag = list.header("etag").unwrap();
+    let again = server.get_with("/models/manifest.json", &[("If-None-Match", etag)]);
+    assert_eq!(
+        (again.status, again.header("x-sam2-server")),
+        (304, Some("1"))
+    );
+    let head = server.request("HEAD", "/models/manifest.json", &[]);
+    assert_eq!(head.header("x-sam2-server"), Some("1"));
+    for path in ["/", "/config.json", "/models/nano.safetensors"] {
+        assert_eq!(server.get(path).header("x-sam2-server"), None, "{path}");
+    }
+}
+
+#[test]
 fn large_heads_are_refused() {
     let server = Running::start();
     server

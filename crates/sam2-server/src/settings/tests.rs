@@ -114,3 +114,24 @@ fn a_wrong_token_is_not_printed() {
         .to_string();
     assert!(!error.contains("pass"), "{error}");
 }
+
+#[cfg(unix)]
+#[test]
+fn variables_that_are_no_text_are_left_alone_unless_they_are_settings() {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt;
+
+    let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
+    let read = |name: &[u8], value: &[u8]| {
+        let port = (OsString::from("SAM2_PORT"), OsString::from("9000"));
+        Settings::from_os_env([port, (bytes(name), bytes(value))])
+    };
+    assert_eq!(read(b"TITLE", b"caf\xe9").unwrap().port, 9000);
+    assert_eq!(read(b"caf\xe9", b"x").unwrap().port, 9000);
+    for name in [&b"SAM2_MODELS_DIR"[..], b"RUST_LOG", b"SAM2_API_TOKEN"] {
+        let error = read(name, b"/caf\xe9").unwrap_err().to_string();
+        let name = String::from_utf8_lossy(name);
+        assert!(error.contains(&*name) && error.contains("UTF-8"), "{error}");
+        assert_eq!(error.contains("caf"), name != "SAM2_API_TOKEN", "{error}");
+    }
+}
