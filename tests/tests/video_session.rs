@@ -5,7 +5,11 @@ mod session;
 use anyhow::{Context, Result, ensure};
 use sam2::SharedModel;
 use sam2::block_on;
-use sam2::video::{FolderFrames, PassOptions, VideoOptions, VideoPredictor, VideoPrompt};
+use sam2::image::ImageSize;
+use sam2::video::frames::FrameFuture;
+use sam2::video::{
+    FolderFrames, FrameSource, PassOptions, VideoOptions, VideoPredictor, VideoPrompt,
+};
 use session::{FRAMES, frames, model};
 use std::ops::ControlFlow;
 
@@ -107,6 +111,73 @@ fn a_saved_session_goes_on_in_another_predictor() -> Result<()> {
     let mut damaged = saved;
     damaged.objects[0].outputs[0].obj_ptr[0] = f32::NAN;
     ensure!(other.restore(damaged).is_err());
+    Ok(())
+}
+
+/// A file that promises all frames and has nine.
+struct Promising {
+    frames: FolderFrames,
+    len: usize,
+}
+
+const THERE: usize = 9;
+
+impl FrameSource for Promising {
+    fn len(&self) -> usize {
+        self.len
+    }
+
+    fn size(&self) -> ImageSize {
+        self.frames.size()
+    }
+
+    fn read(&mut self, index: usize) -> FrameFuture<'_> {
+        if index >= THERE {
+            self.len = THERE;
+        }
+        self.frames.read(index)
+    }
+
+    fn shorten(&mut self, frames: usize) {
+        self.len = self.len.min(frames);
+    }
+}
+
+#[test]
+fn a_restored_session_knows_that_the_clip_ended_early() -> Result<()> {
+    let model = model()?;
+    let open = || -> Result<VideoPredictor> {
+        let source = Promising {
+            frames: FolderFrames::open(&frames(), 0, THERE)?,
+            len: FRAMES,
+        };
+        let model = SharedModel::clone(&model);
+        Ok(VideoPredictor::new(
+            model,
+            Box::new(source),
+            VideoOptions::default(),
+        )?)
+    };
+    let mut whole = open()?;
+    block_on(whole.add_new_points_or_box(6, 1, &VideoPrompt::click(52.8, 54.56)))?;
+    block_on(whole.propagate_in_video(PassOptions::default(), &mut |_| ControlFlow::Continue(())))?;
+    ensure!(whole.num_frames() == THERE, "the end was found");
+    let mut other = open()?;
+    other.restore(whole.save())?;
+    ensure!(other.num_frames() == THERE && other.save() == whole.save());
+    // Below 16 frames the length is part of what the network is told of its pointers.
+    for video in [&mut whole, &mut other] {
+        let back = PassOptions {
+            reverse: true,
+            ..PassOptions::default()
+        };
+        block_on(video.propagate_in_video(back, &mut |_| ControlFlow::Continue(())))?;
+    }
+    for frame in 0..THERE {
+        let logits = whole.low_res_logits(frame, 1);
+        ensure!(logits.is_some(), "frame {frame}");
+        ensure!(other.low_res_logits(frame, 1) == logits, "frame {frame}");
+    }
     Ok(())
 }
 

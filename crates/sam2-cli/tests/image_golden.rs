@@ -5,10 +5,9 @@
 
 mod common;
 
-use common::{Run, micro, path, sam2};
+use common::{Gpu, Run, micro, path, sam2};
 use sam2_tests::compare::{Bounds, compare};
 use serde::Deserialize;
-use std::path::Path;
 use tempfile::tempdir;
 
 #[derive(Deserialize)]
@@ -37,7 +36,8 @@ fn cases() -> Cases {
 }
 
 /// Runs one case as the check of the issue does, and gives back what is beyond its bound.
-fn failures(case: &Case, bounds: &Bounds, device: &str, icd: Option<&Path>) -> Vec<String> {
+fn failures(case: &Case, bounds: &Bounds, gpu: Option<&Gpu>) -> Vec<String> {
+    let device = gpu.map_or("cpu", |_| "gpu");
     let folder = tempdir().unwrap();
     let [image, weights, prompts] = [&case.image, &case.weights, &case.prompts].map(|p| path(p));
     let mut args = vec![
@@ -53,10 +53,8 @@ fn failures(case: &Case, bounds: &Bounds, device: &str, icd: Option<&Path>) -> V
         "--config", &config, "--npz", "out.npz", "--out", "d", "--device", device, "-q",
     ]);
     let mut command = sam2(folder.path(), &args);
-    if let Some(icd) = icd {
-        command
-            .env("VK_ICD_FILENAMES", icd)
-            .env("VK_DRIVER_FILES", icd);
+    if let Some(gpu) = gpu {
+        gpu.choose(&mut command);
     }
     Run::of(&mut command).ok();
     let report = compare(
@@ -80,7 +78,7 @@ fn the_cpu_answers_as_the_official_code() {
     let each = cases
         .images
         .iter()
-        .flat_map(|c| failures(c, &cases.bounds.image, "cpu", None));
+        .flat_map(|c| failures(c, &cases.bounds.image, None));
     let failed: Vec<String> = each.collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
@@ -88,26 +86,9 @@ fn the_cpu_answers_as_the_official_code() {
 #[test]
 fn the_gpu_answers_as_the_official_code() {
     let folder = tempdir().unwrap();
-    let icd = software_vulkan();
-    let mut devices = sam2(folder.path(), &["devices", "--device", "gpu", "-q"]);
-    if let Some(icd) = &icd {
-        devices
-            .env("VK_ICD_FILENAMES", icd)
-            .env("VK_DRIVER_FILES", icd);
-    }
-    let run = Run::of(&mut devices);
-    if run.status != 0 {
-        assert!(
-            std::env::var_os("CI").is_none(),
-            "CI has a software Vulkan: {}",
-            run.stderr
-        );
-        println!(
-            "skipped: no GPU and no software Vulkan answers: {}",
-            run.stderr
-        );
+    let Some(gpu) = Gpu::find(folder.path()) else {
         return;
-    }
+    };
     // One case: software Vulkan compiles every shader anew in each process, 20 s of two cores.
     let cases = cases();
     let chosen: Vec<&Case> = cases
@@ -118,27 +99,7 @@ fn the_gpu_answers_as_the_official_code() {
     assert_eq!(chosen.len(), 1);
     let each = chosen
         .iter()
-        .flat_map(|c| failures(c, &cases.bounds.image, "gpu", icd.as_deref()));
+        .flat_map(|c| failures(c, &cases.bounds.image, Some(&gpu)));
     let failed: Vec<String> = each.collect();
     assert!(failed.is_empty(), "{}", failed.join("\n"));
-}
-
-/// Mesa's lavapipe, or the SwiftShader that comes with Chromium; what the machine has where neither is
-/// there or the person chose already.
-fn software_vulkan() -> Option<std::path::PathBuf> {
-    if std::env::var_os("VK_ICD_FILENAMES")
-        .or_else(|| std::env::var_os("VK_DRIVER_FILES"))
-        .is_some()
-    {
-        return None;
-    }
-    let places = [
-        "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
-        "/usr/share/vulkan/icd.d/lvp_icd.json",
-        "/usr/lib/chromium/vk_swiftshader_icd.json",
-    ];
-    places
-        .iter()
-        .map(std::path::PathBuf::from)
-        .find(|p| p.is_file())
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{files, micro, micro_run, path};
+use common::{Gpu, Run, files, micro, micro_run, path};
 use sam2_tests::compare::{Bounds, compare};
 use std::fs;
 use tempfile::tempdir;
@@ -49,6 +49,42 @@ fn the_arrays_are_those_of_the_official_code_both_ways() {
     let names = files(&folder.path().join("seed4_tracks"));
     assert_eq!(names.len(), 3 * 12, "{names:?}");
     assert!(names.contains(&"7/00011.png".to_owned()));
+}
+
+#[test]
+fn the_gpu_tracks_as_the_official_code() {
+    let folder = tempdir().unwrap();
+    let Some(gpu) = Gpu::find(folder.path()) else {
+        return;
+    };
+    // All twelve frames: the clip's length is part of what the network is told.
+    let [frames, prompts, weights, config] = [
+        "frames",
+        "tracks.json",
+        "weights/seed4.safetensors",
+        "micro.yaml",
+    ]
+    .map(path);
+    let args = [
+        "track",
+        &frames,
+        "--prompts",
+        &prompts,
+        "--model",
+        &weights,
+        "--config",
+        &config,
+        "--device",
+        "gpu",
+        "--npz",
+        "x.npz",
+        "-q",
+    ];
+    Run::of(gpu.choose(&mut common::sam2(folder.path(), &args))).ok();
+    let reference = micro().join("video/seed4_tracks.npz");
+    let report = compare(&reference, &folder.path().join("x.npz"), &BOUNDS).unwrap();
+    println!("seed4_tracks on gpu: {}", report.worst);
+    assert!(report.failures.is_empty(), "{}", report.failures.join("\n"));
 }
 
 #[test]
@@ -146,14 +182,7 @@ fn a_signal_ends_it_with_what_was_done() {
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     lines.next().unwrap().unwrap();
-    let kill = format!("kill -INT {}", child.id());
-    assert!(
-        std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
+    common::signal(&child, "INT");
     let rest = lines.count();
     let status = child.wait().unwrap();
     // Either it was stopped, or the clip was through before the signal came.
@@ -165,120 +194,6 @@ fn a_signal_ends_it_with_what_was_done() {
     );
     assert_eq!(files(&folder.path().join("o/1")).len(), done);
     assert!(folder.path().join("x.npz").is_file());
-}
-
-#[cfg(unix)]
-#[test]
-fn a_stopped_run_goes_on_as_if_it_had_not_been_stopped() {
-    use std::io::{BufRead, BufReader};
-    use std::process::Stdio;
-    let folder = tempdir().unwrap();
-    let clip = folder.path().join("clip");
-    fs::create_dir(&clip).unwrap();
-    for frame in 0..40 {
-        let from = micro().join(format!("frames/{:05}.png", frame % 12));
-        fs::copy(from, clip.join(format!("{frame:05}.png"))).unwrap();
-    }
-    let args = [
-        "clip",
-        "--point",
-        "52,54",
-        "--frame",
-        "9",
-        "--both-ways",
-        "--json",
-        "--out",
-    ];
-    let whole = micro_run(folder.path(), "track", &[&args[..], &["whole"]].concat()).ok();
-    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
-    let mut command = common::sam2(folder.path(), &["track", "--model", &weights]);
-    command
-        .args(["--config", &config, "--device", "cpu", "-q"])
-        .args(args)
-        .arg("part");
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let mut stopped: Vec<String> = lines.by_ref().take(5).map(Result::unwrap).collect();
-    let kill = format!("kill -INT {}", child.id());
-    std::process::Command::new("sh")
-        .args(["-c", &kill])
-        .status()
-        .unwrap();
-    stopped.extend(lines.map(Result::unwrap));
-    assert_eq!(child.wait().unwrap().code(), Some(1));
-    assert!(stopped.len() < 41 && folder.path().join("part/resume.sam2").is_file());
-
-    // Another run's state is refused, and what differs is named.
-    for (other, what) in [
-        (
-            &["clip", "--point", "60,54", "--frame", "9", "--both-ways"][..],
-            "prompts",
-        ),
-        (&["clip", "--point", "52,54", "--frame", "9"], "directions"),
-        (
-            &[
-                "clip",
-                "--point",
-                "52,54",
-                "--frame",
-                "9",
-                "--both-ways",
-                "--max-frames",
-                "30",
-            ],
-            "40 frames",
-        ),
-    ] {
-        let args = [other, &["--out", "part", "--resume"]].concat();
-        micro_run(folder.path(), "track", &args).fails(2, what);
-    }
-    let args = [&args[..], &["part", "--resume"]].concat();
-    let rest = micro_run(folder.path(), "track", &args).ok();
-    let lines = format!("{}\n{}", stopped.join("\n"), rest.stdout);
-    assert_eq!(lines, whole.stdout, "not a pixel and not a digit differs");
-    for name in files(&folder.path().join("whole")) {
-        let read = |out: &str| fs::read(folder.path().join(out).join(&name)).unwrap();
-        assert!(read("whole") == read("part"), "{name}");
-    }
-    assert!(
-        !folder.path().join("part/resume.sam2").exists(),
-        "it is done"
-    );
-    // Without a state it begins at the beginning; a damaged one is named.
-    micro_run(
-        folder.path(),
-        "track",
-        &[&args[..], &["--max-frames", "12"]].concat(),
-    )
-    .ok();
-    fs::write(folder.path().join("part/resume.sam2"), b"PK no zip").unwrap();
-    micro_run(folder.path(), "track", &args).fails(1, "resume.sam2");
-}
-
-#[test]
-fn a_repaired_frame_lets_the_run_go_on() {
-    let folder = tempdir().unwrap();
-    let clip = folder.path().join("clip");
-    fs::create_dir(&clip).unwrap();
-    let copy = |frame: usize| {
-        let name = format!("{frame:05}.png");
-        fs::copy(micro().join("frames").join(&name), clip.join(&name)).unwrap();
-    };
-    (0..6).for_each(copy);
-    fs::write(clip.join("00004.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
-    let args = [
-        "clip", "--point", "52,54", "--out", "o", "--resume", "--json",
-    ];
-    let run = micro_run(folder.path(), "track", &args).fails(1, "frame 4");
-    assert_eq!(run.json().len(), 4);
-    copy(4);
-    let run = micro_run(folder.path(), "track", &args).ok();
-    assert_eq!(run.json()[0]["frame"], 4);
-    assert_eq!(run.json().len(), 2);
 }
 
 #[test]

@@ -96,6 +96,41 @@ fn a_video_that_ends_early_keeps_what_came_before() {
 }
 
 #[test]
+fn a_frame_that_is_damaged_loses_nothing_before_it() {
+    let folder = tempdir().unwrap();
+    let mut bytes = y4m(64, 48, 6);
+    // The header of frame 3: whoever reads on finds no frame any more.
+    let head = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    bytes[head + 3 * (6 + 3 * 64 * 48)] = b'X';
+    fs::write(folder.path().join("damaged.y4m"), bytes).unwrap();
+    track(folder.path(), "damaged.y4m", &[]).fails(1, "frame 3");
+    assert_eq!(files(&folder.path().join("o/1")).len(), 3);
+}
+
+/// Where nobody counts the frames before, all are decoded at once.
+#[cfg(unix)]
+#[test]
+fn a_decoder_that_fails_in_the_middle_loses_nothing_before_it() {
+    for promised in [None, Some(9)] {
+        let folder = tempdir().unwrap();
+        let programs = common::fake_ffmpeg(folder.path(), promised, 4, true);
+        fs::write(folder.path().join("clip.mp4"), b"\0\0\0\x20ftypisom").unwrap();
+        let (weights, config) = (
+            common::path("weights/seed4.safetensors"),
+            common::path("micro.yaml"),
+        );
+        let args = [
+            "track", "clip.mp4", "--model", &weights, "--config", &config, "--device", "cpu", "-q",
+            "--point", "52,54", "--out", "o",
+        ];
+        let mut command = common::sam2(folder.path(), &args);
+        let run = Run::of(command.env("PATH", programs)).fails(1, "frame 4");
+        assert!(run.stderr.contains("Invalid data found"), "{}", run.stderr);
+        assert_eq!(files(&folder.path().join("o/1")).len(), 4, "{promised:?}");
+    }
+}
+
+#[test]
 fn a_video_that_changes_its_size_keeps_what_came_before() {
     let folder = tempdir().unwrap();
     fs::create_dir(folder.path().join("clip")).unwrap();

@@ -100,6 +100,20 @@ impl Runtime {
             }
         }
     }
+
+    /// Waits until the device has done what it was given. A software GPU that still works when the
+    /// process ends can bring it down, after all was done well (seen with SwiftShader): a video leaves
+    /// the memory of its last frame behind, which nobody reads.
+    #[cfg(not(target_family = "wasm"))]
+    pub fn settle(&self) {
+        if self.kind == DeviceKind::Gpu {
+            let wait = std::panic::AssertUnwindSafe(|| self.device.sync());
+            // A device that was lost has nothing left to do.
+            if !matches!(std::panic::catch_unwind(wait), Ok(Ok(()))) {
+                tracing::debug!("the GPU could not be waited for");
+            }
+        }
+    }
 }
 
 /// Sets the threads of the CPU kernels, once per process, before any work.

@@ -6,6 +6,7 @@ use crate::{CliError, files};
 use sam2::video::VideoLimits;
 use sam2_server::Settings;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What is to be done.
 #[derive(Debug)]
@@ -23,10 +24,20 @@ pub struct TrackJob {
     pub overlay: bool,
     pub overlay_video: Option<PathBuf>,
     pub resume: bool,
+    /// How often the state for `--resume` is written.
+    pub save_every: Duration,
     pub force: bool,
 }
 
+/// Between two states for `--resume`: a killed run loses a few minutes.
+const SAVE_EVERY: u32 = 180;
+
 impl TrackJob {
+    /// Whether frames are drawn once all is tracked.
+    pub fn has_overlays(&self) -> bool {
+        self.overlay || self.overlay_video.is_some()
+    }
+
     /// Checks the arguments.
     ///
     /// # Errors
@@ -67,6 +78,7 @@ impl TrackJob {
             overlay: args.overlay,
             overlay_video: args.overlay_video.clone(),
             resume: args.resume,
+            save_every: Duration::from_secs(args.save_every.unwrap_or(SAVE_EVERY).into()),
             // The files that are there are this run's own.
             force: args.force || args.resume,
         })

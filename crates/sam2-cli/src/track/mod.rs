@@ -9,9 +9,11 @@ mod run;
 mod sink;
 
 use crate::CliError;
+use crate::locate::locate;
 use crate::session::Session;
 use clap::Args;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -22,7 +24,7 @@ use std::path::PathBuf;
 
 Frames are counted from 0; coordinates are pixels of the video. Masks are written to
 OUT/<object>/<frame>.png. Ctrl-C ends after the frame at hand, with what was done; the same command
-with --resume goes on from there.")]
+with --resume goes on from there, but for --npz, which needs a run as a whole.")]
 pub struct TrackArgs {
     /// A video, an animated picture, or a folder of frames
     #[arg(value_name = "INPUT")]
@@ -82,6 +84,10 @@ pub struct TrackArgs {
     /// run are replaced. Without such a state it begins at the beginning.
     #[arg(long, requires = "out", conflicts_with = "npz")]
     pub resume: bool,
+    /// How often that state is written while it runs, for a run that is killed; 0 is after every frame
+    /// [default: 180]
+    #[arg(long, value_name = "SECONDS", requires = "out", conflicts_with = "npz")]
+    pub save_every: Option<u32>,
     /// Replace files that are there already
     #[arg(long)]
     pub force: bool,
@@ -95,5 +101,15 @@ pub struct TrackArgs {
 pub fn run(args: &TrackArgs, session: &Session) -> Result<(), CliError> {
     let job = job::TrackJob::try_from_args(args, &session.settings)?;
     let model = session.load(args.model.as_deref())?;
-    run::run(&job, model)
+    // Reading a large file again takes a second or two, which is paid only where a run can go on.
+    let state = match resume::path(&job) {
+        Some(path) => {
+            let file = locate(args.model.as_deref(), &session.settings)?;
+            Some((path, resume::model_digest(&file, model.config())?))
+        }
+        None => None,
+    };
+    let result = run::run(&job, Arc::clone(&model), state);
+    model.runtime().settle();
+    result
 }

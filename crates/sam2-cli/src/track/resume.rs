@@ -2,11 +2,15 @@
 //!
 //! The file holds what the predictor knew of its objects (a zip of arrays, and `resume.json` beside them)
 //! and which frame comes next. Frames that were tracked are not tracked again, and the rest comes out as
-//! it would have without the stop.
+//! it would have without the stop. It is written when a run is stopped, and every few minutes, so that
+//! one that is killed can go on, too.
 
 use super::job::TrackJob;
 use crate::CliError;
+use crate::error::one_line;
+use crate::locate::{EMBEDDED, ModelFile};
 use crate::npz::{NpzReader, NpzWriter};
+use sam2::ModelConfig;
 use sam2::image::Rle;
 use sam2::video::{
     ObjectId, SavedObject, SavedOutput, SavedPoint, SavedRole, SavedSession, VideoPredictor,
@@ -14,31 +18,35 @@ use sam2::video::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// More than the masks of a day's video: a file beyond it is none of ours.
 const MAX_JSON: u64 = 1 << 30;
 
 /// Where to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Point {
-    /// Number of the pass.
+    /// Number of the pass; their number where all are done and the overlays are not.
     pub pass: usize,
     /// Its next frame; none where the pass has not begun.
     pub next: Option<usize>,
 }
 
 /// What must be the same for a run to go on with another's state.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Run {
     input: PathBuf,
+    /// As the file promises them: what its decoder finds is known at its end only.
     frames: usize,
     /// Height, width.
     size: [usize; 2],
     max_frame_dimension: usize,
     model: String,
+    /// Digest of the model's file and configuration: other weights may have the same name.
+    model_digest: String,
     image_size: usize,
     /// Digest of the prompts.
     prompts: String,
@@ -51,6 +59,8 @@ struct State {
     schema: u32,
     run: Run,
     point: Point,
+    /// Frames of the clip, as far as was known.
+    frames: Option<usize>,
     objects: Vec<Object>,
     /// Frame, object, run lengths.
     masks: Vec<(usize, ObjectId, String)>,
@@ -77,21 +87,103 @@ struct Output {
     iou: f32,
 }
 
-/// The file of a job, where it has a folder.
+/// The file of a job, where it has a folder. Logits as NumPy arrays need those of all frames, which the
+/// state does not hold where memory was short: such a run cannot go on.
 pub fn path(job: &TrackJob) -> Option<PathBuf> {
-    job.out.as_ref().map(|out| out.join("resume.sam2"))
+    let out = job.out.as_ref().filter(|_| job.npz.is_none())?;
+    Some(out.join("resume.sam2"))
 }
 
-/// Writes what is known.
+/// What the network computes with, as a digest: the bytes of the file, and the configuration.
 ///
 /// # Errors
 /// [`CliError::Io`].
-pub fn save(
-    path: &Path,
-    job: &TrackJob,
-    video: &VideoPredictor,
-    point: Point,
-) -> Result<(), CliError> {
+pub fn model_digest(file: &ModelFile, config: &ModelConfig) -> Result<String, CliError> {
+    let mut digest = Sha256::new();
+    match file {
+        ModelFile::Embedded => digest.update(EMBEDDED),
+        ModelFile::File(path) => {
+            let mut file = File::open(path).map_err(CliError::io(path))?;
+            let mut bytes = vec![0; 1 << 20];
+            loop {
+                match file.read(&mut bytes).map_err(CliError::io(path))? {
+                    0 => break,
+                    read => digest.update(&bytes[..read]),
+                }
+            }
+        }
+    }
+    // What it prints is all there is of it.
+    digest.update(format!("{config:?}"));
+    Ok(hex(&digest.finalize()))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The state file of a run.
+pub struct StateFile {
+    path: PathBuf,
+    run: Run,
+    every: Duration,
+    written: Instant,
+}
+
+impl StateFile {
+    /// For a predictor that has read no frame yet.
+    pub fn new(path: PathBuf, job: &TrackJob, model_digest: &str, video: &VideoPredictor) -> Self {
+        Self {
+            path,
+            run: run_of(job, model_digest, video),
+            every: job.save_every,
+            written: Instant::now(),
+        }
+    }
+
+    /// Writes what is known.
+    ///
+    /// # Errors
+    /// [`CliError::Io`].
+    pub fn save(&self, video: &VideoPredictor, point: Point) -> Result<(), CliError> {
+        save(&self.path, &self.run, video, point)
+    }
+
+    /// Writes it where the last time is long ago. That it cannot be written ends no run.
+    pub fn save_if_due(&mut self, video: &VideoPredictor, point: Point) {
+        if self.written.elapsed() < self.every {
+            return;
+        }
+        if let Err(error) = self.save(video, point) {
+            let error = one_line(&error.to_string());
+            tracing::warn!("the state for --resume cannot be written: {error}");
+        }
+        self.written = Instant::now();
+    }
+
+    /// Restores what another run knew; `None` where no run was stopped.
+    ///
+    /// # Errors
+    /// [`CliError::Usage`] for the state of another job, [`CliError::BadFile`] for a damaged one.
+    pub fn load(&self, video: &mut VideoPredictor) -> Result<Option<Point>, CliError> {
+        load(&self.path, &self.run, video)
+    }
+
+    /// Removes the state of a run that is done.
+    ///
+    /// # Errors
+    /// [`CliError::Io`].
+    pub fn remove(&self) -> Result<(), CliError> {
+        match std::fs::remove_file(&self.path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(CliError::io(&self.path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn save(path: &Path, run: &Run, video: &VideoPredictor, point: Point) -> Result<(), CliError> {
     let session = video.save();
     let mut file = NpzWriter::create(path)?;
     let mut objects = Vec::with_capacity(session.objects.len());
@@ -128,8 +220,9 @@ pub fn save(
     let masks = session.masks.iter();
     let state = State {
         schema: SCHEMA,
-        run: run_of(job, video),
+        run: run.clone(),
         point,
+        frames: session.frames,
         objects,
         masks: masks
             .map(|(frame, object, rle)| (*frame, *object, rle.counts_string()))
@@ -140,28 +233,7 @@ pub fn save(
     file.finish()
 }
 
-/// Removes the state of a run that is done.
-///
-/// # Errors
-/// [`CliError::Io`].
-pub fn remove(path: &Path) -> Result<(), CliError> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(CliError::io(path)(error))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Restores what another run knew; `None` where no run was stopped.
-///
-/// # Errors
-/// [`CliError::Usage`] for the state of another job, [`CliError::BadFile`] for a damaged one.
-pub fn load(
-    path: &Path,
-    job: &TrackJob,
-    video: &mut VideoPredictor,
-) -> Result<Option<Point>, CliError> {
+fn load(path: &Path, here: &Run, video: &mut VideoPredictor) -> Result<Option<Point>, CliError> {
     let file = match File::open(path) {
         Ok(file) => BufReader::new(file),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -180,17 +252,16 @@ pub fn load(
             state.schema
         )));
     }
-    let here = run_of(job, video);
-    if state.run != here {
+    if state.run != *here {
         let text = format!(
             "{} is of another run ({}): give the same video, model, prompts and directions, or leave \
              --resume out",
             path.display(),
-            differs(&state.run, &here)
+            differs(&state.run, here)
         );
         return Err(CliError::Usage(text));
     }
-    if state.point.pass >= job.passes.len() {
+    if state.point.pass > here.passes.len() {
         return Err(damaged("its pass is none of this run".to_owned()));
     }
     let point = state.point;
@@ -201,6 +272,7 @@ pub fn load(
 
 fn session(state: State, file: &mut NpzReader<BufReader<File>>) -> Result<SavedSession, String> {
     let [height, width] = state.run.size;
+    let frames = state.frames;
     let mut objects = Vec::with_capacity(state.objects.len());
     for (i, object) in state.objects.into_iter().enumerate() {
         let mut outputs = Vec::with_capacity(object.outputs.len());
@@ -237,10 +309,11 @@ fn session(state: State, file: &mut NpzReader<BufReader<File>>) -> Result<SavedS
     Ok(SavedSession {
         objects,
         masks: masks.collect::<Result<_, String>>()?,
+        frames,
     })
 }
 
-fn run_of(job: &TrackJob, video: &VideoPredictor) -> Run {
+fn run_of(job: &TrackJob, model_digest: &str, video: &VideoPredictor) -> Run {
     // What the steps print is all there is of them, masks included.
     let prompts = Sha256::digest(format!("{:?}", job.steps).as_bytes());
     Run {
@@ -252,8 +325,9 @@ fn run_of(job: &TrackJob, video: &VideoPredictor) -> Run {
         size: [video.size().height, video.size().width],
         max_frame_dimension: job.limits.max_dimension,
         model: video.model().name().to_owned(),
+        model_digest: model_digest.to_owned(),
         image_size: video.model().config().image_size,
-        prompts: prompts.iter().map(|byte| format!("{byte:02x}")).collect(),
+        prompts: hex(&prompts),
         passes: job.passes.clone(),
     }
 }
@@ -274,6 +348,11 @@ fn differs(saved: &Run, here: &Run) -> String {
         format!(
             "its model is {} at {} x {}",
             old.model, old.image_size, old.image_size
+        )
+    } else if old.model_digest != new.model_digest {
+        format!(
+            "its model {} had other weights or another configuration",
+            old.model
         )
     } else if old.passes != new.passes {
         "its directions are others".to_owned()

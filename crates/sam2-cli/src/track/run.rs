@@ -3,29 +3,35 @@
 use super::interrupt::Interrupt;
 use super::job::TrackJob;
 use super::prompts::What;
-use super::resume::{self, Point};
+use super::resume::{Point, StateFile};
 use super::sink::Sink;
 use crate::CliError;
 use crate::bench::peak_rss_mb;
+use crate::error::one_line;
 use crate::progress::Progress;
 use sam2::video::{PassOptions, VideoOptions, VideoPredictor, open_video};
 use sam2::{SharedModel, block_on};
+use std::path::PathBuf;
 use std::time::Instant;
 
-/// Runs the job.
+/// Runs the job. `state`: where its state is kept, and the digest of its model.
 ///
 /// # Errors
 /// What opening, prompting and tracking report; masks of the frames before an error are written.
-pub fn run(job: &TrackJob, model: SharedModel) -> Result<(), CliError> {
+pub fn run(
+    job: &TrackJob,
+    model: SharedModel,
+    state: Option<(PathBuf, String)>,
+) -> Result<(), CliError> {
     let interrupt = Interrupt::listen()?;
     let opened = open_video(&job.input, job.limits)?;
     for note in &opened.notes {
         tracing::info!("{note}");
     }
     let mut video = VideoPredictor::new(model, opened.source, options(job))?;
-    let state = resume::path(job);
+    let mut state = state.map(|(path, digest)| StateFile::new(path, job, &digest, &video));
     let resumed = match &state {
-        Some(path) if job.resume => resume::load(path, job, &mut video)?,
+        Some(state) if job.resume => state.load(&mut video)?,
         _ => None,
     };
     if resumed.is_none() {
@@ -35,43 +41,71 @@ pub fn run(job: &TrackJob, model: SharedModel) -> Result<(), CliError> {
     if job.resume {
         match (resumed, point.next) {
             (Some(_), Some(frame)) => tracing::info!("going on with frame {frame}"),
+            (Some(_), None) if point.pass == job.passes.len() => {
+                tracing::info!("all is tracked: going on with the overlays");
+            }
             (Some(_), None) => tracing::info!("going on with the next pass"),
             (None, _) => tracing::info!("no run was stopped here: from the beginning"),
         }
     }
     let mut sink = Sink::new(job, opened.fps);
-    let mut end = Ok(true);
+    let mut tracked = Ok(true);
     while let Some(reverse) = job.passes.get(point.pass) {
-        end = pass(&mut video, *reverse, &mut point, &interrupt, &mut sink);
-        if !matches!(end, Ok(true)) {
+        let state = state.as_mut();
+        tracked = pass(
+            &mut video, *reverse, &mut point, &interrupt, &mut sink, state,
+        );
+        if !matches!(tracked, Ok(true)) {
             break;
         }
     }
     let peak = peak_rss_mb().map_or_else(String::new, |mb| format!(", at most {mb} MB in use"));
     tracing::info!("{}{peak}", video.memory_line());
-    // What was tracked is kept, however the passes ended; first of all what is needed to go on.
-    let stopped = point.pass < job.passes.len();
-    if let Some(path) = &state {
-        match stopped {
-            true => resume::save(path, job, &video, point)?,
-            false => resume::remove(path)?,
-        }
-    }
-    sink.finish(&video)?;
-    let go_on = match (stopped, &state) {
-        (true, Some(_)) => "; the same command with --resume goes on from there",
+    // What was tracked is kept, however the passes ended; first of all what is needed to go on. Drawing
+    // overlays may take long and be stopped, too.
+    let unfinished = point.pass < job.passes.len() || job.has_overlays();
+    let kept = match &state {
+        Some(state) if unfinished => state.save(&video, point).map(|()| true),
+        _ => Ok(false),
+    };
+    let finished = sink.finish(&video, &interrupt);
+    conclude(state.as_ref(), tracked, kept, finished)
+}
+
+/// What the run ends with: whether all was tracked, a state was kept and all was drawn. Of several errors
+/// the first one is the run's; what went wrong after it is told, and does not take its place.
+fn conclude(
+    state: Option<&StateFile>,
+    tracked: Result<bool, CliError>,
+    kept: Result<bool, CliError>,
+    finished: Result<bool, CliError>,
+) -> Result<(), CliError> {
+    let go_on = match kept {
+        Ok(true) => "; the same command with --resume goes on from there",
         _ => "",
     };
-    match end {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            tracing::warn!("stopped by a signal; what was tracked so far is written{go_on}");
-            Err(sam2::Error::Cancelled.into())
-        }
-        Err(error) => {
+    let done = matches!((&tracked, &finished), (Ok(true), Ok(true)));
+    let removed = match state {
+        Some(state) if done => state.remove(),
+        _ => Ok(()),
+    };
+    // A run that is done needs no state, whether it could be written or not.
+    let kept = kept.err().filter(|_| !done);
+    let errors = [tracked.err(), kept, finished.err(), removed.err()];
+    let mut errors = errors.into_iter().flatten();
+    match errors.next() {
+        Some(error) => {
+            for other in errors {
+                tracing::warn!("after the error: {}", one_line(&other.to_string()));
+            }
             tracing::warn!("what was tracked before the error is written{go_on}");
             Err(error)
         }
+        None if !done => {
+            tracing::warn!("stopped by a signal; what was tracked so far is written{go_on}");
+            Err(sam2::Error::Cancelled.into())
+        }
+        None => Ok(()),
     }
 }
 
@@ -109,6 +143,7 @@ fn pass(
     point: &mut Point,
     interrupt: &Interrupt,
     sink: &mut Sink<'_>,
+    mut state: Option<&mut StateFile>,
 ) -> Result<bool, CliError> {
     let mut pass = video.start_pass(PassOptions {
         start_frame_idx: point.next,
@@ -121,8 +156,12 @@ fn pass(
         sink.frame(reverse, &masks)?;
         point.next = pass.upcoming();
         bar.set(pass.done() as u64);
-        if interrupt.asked() && point.next.is_some() {
+        let more = point.next.is_some();
+        if more && interrupt.asked() {
             return Ok(false);
+        }
+        if more && let Some(state) = &mut state {
+            state.save_if_due(video, *point);
         }
     }
     drop(bar);

@@ -1,6 +1,7 @@
 //! Masks of frames become PNG, JSON lines, NumPy arrays and overlays.
 
 use super::encode::VideoWriter;
+use super::interrupt::Interrupt;
 use super::job::TrackJob;
 use crate::npz::NpzWriter;
 use crate::progress::Progress;
@@ -83,16 +84,21 @@ impl<'a> Sink<'a> {
         Ok(())
     }
 
-    /// Writes what needs the whole clip.
+    /// Writes what needs the whole clip; `false` where it was stopped on the way.
     ///
     /// # Errors
     /// [`CliError::Io`], and what reading the frames again for overlays reports.
-    pub fn finish(mut self, video: &VideoPredictor) -> Result<(), CliError> {
+    pub fn finish(
+        mut self,
+        video: &VideoPredictor,
+        interrupt: &Interrupt,
+    ) -> Result<bool, CliError> {
         if let Some(path) = &self.job.npz {
             write_npz(path, video)?;
         }
-        if self.job.overlay || self.job.overlay_video.is_some() {
-            self.overlays(video)?;
+        let mut whole = true;
+        if self.job.has_overlays() {
+            whole = self.overlays(video, interrupt)?;
         }
         if self.kept > 0 {
             tracing::info!(
@@ -100,12 +106,18 @@ impl<'a> Sink<'a> {
                 self.kept
             );
         }
-        Ok(())
+        Ok(whole)
     }
 
     /// The frames from the first tracked one to the last with their masks drawn over them, as pictures
-    /// and as a video.
-    fn overlays(&mut self, video: &VideoPredictor) -> Result<(), CliError> {
+    /// and as a video. Where tracking was stopped they are of what was tracked; a signal that comes now
+    /// stops them, and there is no video then.
+    fn overlays(
+        &mut self,
+        video: &VideoPredictor,
+        interrupt: &Interrupt,
+    ) -> Result<bool, CliError> {
+        let before = interrupt.asked();
         // Overlays are of the video's own size, as its masks are.
         let limits = sam2::video::VideoLimits {
             max_dimension: 0,
@@ -116,7 +128,7 @@ impl<'a> Sink<'a> {
         let seen = |frame: &usize| objects.iter().any(|id| video.mask(*frame, *id).is_some());
         let mut frames = (0..video.num_frames()).filter(seen);
         let Some(first) = frames.next() else {
-            return Ok(());
+            return Ok(true);
         };
         let last = frames.next_back().unwrap_or(first);
         let folder = self.job.out.as_ref().filter(|_| self.job.overlay);
@@ -127,6 +139,9 @@ impl<'a> Sink<'a> {
         };
         let bar = Progress::count((last + 1 - first) as u64, "overlays");
         for frame in first..=last {
+            if interrupt.asked() && !before {
+                return Ok(false);
+            }
             let mut picture = block_on(source.read(frame))?;
             for (number, id) in objects.iter().enumerate() {
                 let Some(mask) = video.mask(frame, *id) else {
@@ -145,7 +160,8 @@ impl<'a> Sink<'a> {
             }
             bar.set((frame + 1 - first) as u64);
         }
-        writer.map_or(Ok(()), VideoWriter::finish)
+        writer.map_or(Ok(()), VideoWriter::finish)?;
+        Ok(true)
     }
 
     /// Frames per second of an overlay video.

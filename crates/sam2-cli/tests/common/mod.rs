@@ -126,3 +126,106 @@ pub fn files(folder: &Path) -> Vec<String> {
     out.sort();
     out
 }
+
+/// Puts an `ffmpeg` into `folder` that gives so many frames, those of the fixtures over and over, and then
+/// fails or not; and an `ffprobe` that promises frames or knows nothing. The `PATH` under which they are
+/// found first.
+#[cfg(unix)]
+pub fn fake_ffmpeg(folder: &Path, promised: Option<usize>, frames: usize, fails: bool) -> String {
+    let mut pictures = Vec::new();
+    for frame in 0..frames {
+        let bytes = std::fs::read(micro().join(format!("frames/{:05}.png", frame % 12))).unwrap();
+        let picture = sam2_image::decode(&bytes, &Default::default()).unwrap();
+        let head = format!("P6\n{} {}\n255\n", picture.width(), picture.height());
+        pictures.extend(head.into_bytes());
+        pictures.extend(picture.data());
+    }
+    let path = folder.join("frames.ppm");
+    std::fs::write(&path, pictures).unwrap();
+    let end = match fails {
+        true => "echo 'Invalid data found' >&2\nexit 1",
+        false => "exit 0",
+    };
+    let decode = format!(
+        "[ \"$1\" = -version ] && exit 0\ncat '{}'\n{end}",
+        path.display()
+    );
+    let probe = match promised {
+        Some(n) => format!("printf 'nb_read_packets={n}\\navg_frame_rate=10/1\\n'"),
+        None => "exit 1".to_owned(),
+    };
+    script(folder, "ffmpeg", &decode);
+    script(folder, "ffprobe", &probe)
+}
+
+/// Puts a program into `folder`. The `PATH` under which it is found first.
+#[cfg(unix)]
+pub fn script(folder: &Path, name: &str, text: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let others = std::env::var("PATH").unwrap();
+    format!("{}:{others}", folder.display())
+}
+
+/// Sends a signal to a child.
+#[cfg(unix)]
+pub fn signal(child: &std::process::Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    let status = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(status.success());
+}
+
+/// A GPU to test on: the machine's own, or a software Vulkan.
+pub struct Gpu {
+    icd: Option<PathBuf>,
+}
+
+impl Gpu {
+    /// `None`, with a line that says so, where none answers; CI has a software Vulkan.
+    pub fn find(folder: &Path) -> Option<Self> {
+        let gpu = Self {
+            icd: software_vulkan(),
+        };
+        let mut devices = sam2(folder, &["devices", "--device", "gpu", "-q"]);
+        let run = Run::of(gpu.choose(&mut devices));
+        if run.status == 0 {
+            return Some(gpu);
+        }
+        let error = run.stderr;
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "CI has a software Vulkan: {error}"
+        );
+        println!("skipped: no GPU and no software Vulkan answers: {error}");
+        None
+    }
+
+    /// Makes a command use it.
+    pub fn choose<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if let Some(icd) = &self.icd {
+            command
+                .env("VK_ICD_FILENAMES", icd)
+                .env("VK_DRIVER_FILES", icd);
+        }
+        command
+    }
+}
+
+/// Mesa's lavapipe, or the SwiftShader that comes with Chromium; what the machine has where neither is
+/// there or the person chose already.
+fn software_vulkan() -> Option<PathBuf> {
+    if std::env::var_os("VK_ICD_FILENAMES")
+        .or_else(|| std::env::var_os("VK_DRIVER_FILES"))
+        .is_some()
+    {
+        return None;
+    }
+    let places = [
+        "/usr/share/vulkan/icd.d/lvp_icd.x86_64.json",
+        "/usr/share/vulkan/icd.d/lvp_icd.json",
+        "/usr/lib/chromium/vk_swiftshader_icd.json",
+    ];
+    places.iter().map(PathBuf::from).find(|p| p.is_file())
+}

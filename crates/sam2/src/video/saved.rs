@@ -19,6 +19,9 @@ pub struct SavedSession {
     pub objects: Vec<SavedObject>,
     /// What [`VideoPredictor::mask`] gives.
     pub masks: Vec<(usize, ObjectId, Rle)>,
+    /// Frames of the clip as far as was known: fewer than a file promises where its decoder came to the
+    /// end before. A short clip's length is part of what the network is told.
+    pub frames: Option<usize>,
 }
 
 /// A click, or a corner of a box: (x, y) in pixels of the model's input, and its label.
@@ -72,6 +75,7 @@ impl VideoPredictor {
             masks: masks
                 .map(|((frame, object), rle)| (*frame, *object, rle.clone()))
                 .collect(),
+            frames: self.frames.clip_len(),
         }
     }
 
@@ -82,7 +86,8 @@ impl VideoPredictor {
     pub fn restore(&mut self, session: SavedSession) -> Result<(), Error> {
         let config = self.model.config();
         let (logits, pointer) = (config.low_res_size().pow(2), config.hidden_dim());
-        let frames = self.num_frames();
+        let here = self.num_frames();
+        let frames = session.frames.unwrap_or(here).min(here);
         let wrong = |what: &str| {
             Error::Video(format!(
                 "the saved session is of another video or model, or damaged: {what}"
@@ -113,6 +118,7 @@ impl VideoPredictor {
         let objects: Result<Vec<Object>, Error> =
             session.objects.into_iter().map(restored).collect();
         self.objects = objects?;
+        self.frames.shorten(frames);
         let masks = session.masks.into_iter();
         self.results = masks
             .map(|(frame, object, rle)| ((frame, object), rle))

@@ -190,8 +190,16 @@ mod tests {
         assert_eq!(&frame.row(2)[..3], [0, 0, 255]);
 
         std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
-        let error = open_video(&path, VideoLimits::default()).unwrap_err();
-        assert_eq!(error.code(), "unsupported_video");
-        assert!(error.to_string().contains("frame "), "{error}");
+        let mut video = open_video(&path, VideoLimits::default()).unwrap();
+        let broken = video.source.len() - 1;
+        assert!((1..5).contains(&broken), "{broken} whole frames");
+        let whole = crate::block_on(video.source.read(broken - 1)).unwrap();
+        assert_eq!(&whole.row(2)[3 * (broken - 1)..][..3], [255, 0, 0]);
+        for _ in 0..2 {
+            let error = crate::block_on(video.source.read(broken)).unwrap_err();
+            assert_eq!(error.code(), "unsupported_video");
+            let named = error.to_string().contains(&format!("frame {broken}"));
+            assert!(named, "{error}");
+        }
     }
 }

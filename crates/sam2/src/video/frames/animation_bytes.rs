@@ -20,7 +20,10 @@ pub struct AnimationFrames {
     bytes: Arc<[u8]>,
     format: ImageFormat,
     max_dimension: usize,
-    len: usize,
+    /// Frames that can be decoded.
+    whole: usize,
+    /// Why the one after them cannot.
+    broken: Option<String>,
     size: ImageSize,
     fps: Option<f64>,
     more: bool,
@@ -32,7 +35,7 @@ pub struct AnimationFrames {
 
 impl std::fmt::Debug for AnimationFrames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "AnimationFrames({} frames, {:?})", self.len, self.size)
+        write!(f, "AnimationFrames({} frames, {:?})", self.len(), self.size)
     }
 }
 
@@ -43,10 +46,11 @@ impl AnimationFrames {
     }
 
     /// Decodes the whole animation once, up to `max_frames` (0: all). Frames are made smaller until their
-    /// longer side is at most `max_dimension` (0: never).
+    /// longer side is at most `max_dimension` (0: never). A frame that is damaged loses nothing before it:
+    /// it counts as the last one, and reading it is the error.
     ///
     /// # Errors
-    /// [`Error::Video`] for another format, a damaged file (with the frame), and frames too large.
+    /// [`Error::Video`] for another format, a damaged first frame, and frames too large.
     pub fn open(bytes: Arc<[u8]>, max_dimension: usize, max_frames: usize) -> Result<Self, Error> {
         Self::with_cache(bytes, max_dimension, max_frames, CACHE_BYTES)
     }
@@ -61,31 +65,35 @@ impl AnimationFrames {
             let text = "this is no animated picture: use GIF, WebP or PNG";
             return Err(Error::Video(text.to_owned()));
         };
-        let (mut len, mut size, mut fps, mut more) = (0, None, None, false);
+        let (mut whole, mut size, mut fps, mut more) = (0, None, None, false);
         let mut wrong = None;
         let result = frames(&reader(&bytes), format, &mut |(image, its_fps)| {
-            if max_frames > 0 && len == max_frames {
+            if max_frames > 0 && whole == max_frames {
                 more = true;
                 return false;
             }
             let first = *size.get_or_insert_with(|| size_of(&image));
             fps = fps.or(its_fps);
-            wrong = same_size(&format!("frame {len}"), size_of(&image), first).err();
-            len += 1;
+            wrong = same_size(&format!("frame {whole}"), size_of(&image), first).err();
+            whole += usize::from(wrong.is_none());
             wrong.is_none()
         });
-        result.map_err(|error| Error::Video(format!("frame {len}: {error}")))?;
-        if let Some(wrong) = wrong {
-            return Err(wrong);
-        }
+        let damaged = |error| Error::Video(format!("frame {whole}: {error}"));
+        let mut broken = wrong.or(result.map_err(damaged).err());
         let Some(size) = size else {
-            return Err(Error::Video("the video has no frames".to_owned()));
+            let none = || Error::Video("the video has no frames".to_owned());
+            return Err(broken.unwrap_or_else(none));
         };
+        if broken.is_some() && max_frames > 0 && whole == max_frames {
+            // The first frame that is not used.
+            (broken, more) = (None, true);
+        }
         Ok(Self {
             bytes,
             format,
             max_dimension,
-            len,
+            whole,
+            broken: broken.map(|error| error.to_string()),
             size,
             fps,
             more,
@@ -107,8 +115,11 @@ impl AnimationFrames {
 
     /// The frame from the cache, which is filled around it where it is not there.
     fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
-        if index >= self.len {
-            return Err(beyond(index, self.len));
+        if index >= self.whole {
+            return Err(match &self.broken {
+                Some(reason) => Error::Video(reason.clone()),
+                None => beyond(index, self.whole),
+            });
         }
         let cached = |cache: &VecDeque<RgbImage>, start: usize| {
             cache.get(index.checked_sub(start)?).cloned()
@@ -124,7 +135,7 @@ impl AnimationFrames {
             &mut self.cache,
             self.max_dimension,
             self.cache_bytes,
-            self.len,
+            self.whole,
         );
         let mut start = 0;
         let result = frames(&reader(&self.bytes), self.format, &mut |(image, _)| {
@@ -148,7 +159,7 @@ impl AnimationFrames {
         });
         self.start = start;
         result.map_err(|error| Error::Video(format!("frame {at}: {error}")))?;
-        cached(&self.cache, self.start).ok_or_else(|| beyond(index, self.len))
+        cached(&self.cache, self.start).ok_or_else(|| beyond(index, self.whole))
     }
 }
 
@@ -166,7 +177,7 @@ fn reader(bytes: &Arc<[u8]>) -> impl Fn() -> Result<Cursor<Arc<[u8]>>, Error> + 
 
 impl FrameSource for AnimationFrames {
     fn len(&self) -> usize {
-        self.len
+        self.whole + usize::from(self.broken.is_some())
     }
 
     fn size(&self) -> ImageSize {
@@ -236,9 +247,23 @@ mod tests {
         assert_eq!((few.size().width, few.frame(1).unwrap().width()), (12, 6));
         let whole = gif(10);
         let cut: Arc<[u8]> = whole[..whole.len() / 2].into();
-        let error = AnimationFrames::open(cut, 0, 0).unwrap_err();
-        assert_eq!(error.code(), "unsupported_video");
-        assert!(error.to_string().contains("frame "), "{error}");
+        let mut frames = AnimationFrames::open(Arc::clone(&cut), 0, 0).unwrap();
+        let broken = frames.len() - 1;
+        assert!((2..9).contains(&broken), "{broken} whole frames");
+        // Backward and forward past the frames that are whole: what is broken stays the same.
+        for index in [broken - 1, 0, broken, broken + 3, 1, broken] {
+            match frames.frame(index) {
+                Ok(image) => assert_eq!((red(&image), index < broken), (Some(index), true)),
+                Err(error) => {
+                    assert_eq!(error.code(), "unsupported_video");
+                    let named = error.to_string().contains(&format!("frame {broken}"));
+                    assert!(named && index >= broken, "{index}: {error}");
+                }
+            }
+        }
+        let few = AnimationFrames::open(cut, 0, broken).unwrap();
+        assert_eq!((few.len(), few.has_more()), (broken, true));
+        assert!(AnimationFrames::open(gif(3)[..20].into(), 0, 0).is_err());
         assert!(AnimationFrames::open(vec![0; 40].into(), 0, 0).is_err());
         assert!(!AnimationFrames::recognises(&[0xff, 0xd8, 0xff, 0xe0]));
     }

@@ -14,6 +14,8 @@ pub(super) struct FrameIndex {
     /// Frames in the file, those that are not used too.
     found: usize,
     most: usize,
+    /// Why the frame after the last place cannot be found, where that is no end but damage.
+    damage: Option<String>,
 }
 
 impl FrameIndex {
@@ -28,6 +30,7 @@ impl FrameIndex {
             places: Vec::new(),
             found: 0,
             most,
+            damage: None,
         }
     }
 
@@ -44,9 +47,18 @@ impl FrameIndex {
         }
     }
 
+    /// The file is damaged where the next frame would begin, and no later one can be found: that frame
+    /// counts as the last one, and reading it is the error.
+    pub fn end_damaged(&mut self, reason: &Error) {
+        if self.places.len() < self.most {
+            self.damage = Some(format!("frame {}: {reason}", self.found));
+        }
+        self.found += 1;
+    }
+
     /// Frames that are used.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.places.len() + usize::from(self.damage.is_some())
     }
 
     pub fn found(&self) -> usize {
@@ -56,10 +68,13 @@ impl FrameIndex {
     /// The bytes of a frame.
     ///
     /// # Errors
-    /// [`Error::Video`] that names the frame, where it is not there or cut short.
+    /// [`Error::Video`] that names the frame, where it is not there, damaged or cut short.
     pub fn read(&mut self, index: usize) -> Result<Vec<u8>, Error> {
         let place = self.places.get(index).copied();
-        let (start, length) = place.ok_or_else(|| beyond(index, self.places.len()))?;
+        let (start, length) = place.ok_or_else(|| match &self.damage {
+            Some(reason) => Error::Video(reason.clone()),
+            None => beyond(index, self.places.len()),
+        })?;
         let named = |reason: String| {
             Error::Video(format!(
                 "frame {index} is cut short or unreadable: {reason}"

@@ -76,6 +76,10 @@ pub trait FrameSource: MaybeSend {
     /// # Errors
     /// [`Error::Video`] that names the frame.
     fn read(&mut self, index: usize) -> FrameFuture<'_>;
+
+    /// The clip was seen to end after `frames` frames, by another source of the same file. Means
+    /// something only where the length is a promise.
+    fn shorten(&mut self, _frames: usize) {}
 }
 
 /// Frames that are in memory already.
@@ -138,6 +142,13 @@ impl Frames {
         match self {
             Self::Clip(source) => Some(source.len()),
             Self::Live(_) => None,
+        }
+    }
+
+    /// As [`FrameSource::shorten`].
+    pub fn shorten(&mut self, frames: usize) {
+        if let Self::Clip(source) = self {
+            source.shorten(frames);
         }
     }
 

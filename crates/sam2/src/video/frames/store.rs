@@ -27,11 +27,15 @@ pub(super) struct StoredFrames {
     /// Frames there are, as far as is known.
     len: usize,
     size: ImageSize,
+    /// Why no frame after the stored ones can be had. Asked again, the decoder that failed would say
+    /// that the clip is over, and one whose frame could not be stored would give the one after it.
+    broken: Option<String>,
 }
 
 impl StoredFrames {
     /// `len`: the number of frames where the source knows it, which counts only as a promise; without
-    /// it everything is read now. At most `max_frames` (0: all) are used.
+    /// it everything is read now. At most `max_frames` (0: all) are used. A frame that cannot be read
+    /// loses nothing before it: it counts as the last one, and reading it is the error.
     pub fn new(
         mut next: NextFrame,
         lossless: bool,
@@ -59,11 +63,12 @@ impl StoredFrames {
             stored: 0,
             len: len.unwrap_or(most).clamp(1, most),
             size: size_of(&first),
+            broken: None,
         };
         frames.put(first)?;
         if len.is_none() {
-            while frames.stored < most && frames.advance()? {}
-            frames.len = frames.stored;
+            while frames.stored < most && matches!(frames.advance(), Ok(true)) {}
+            frames.len = frames.stored + usize::from(frames.broken.is_some());
         }
         Ok(frames)
     }
@@ -93,23 +98,32 @@ impl StoredFrames {
         Ok(())
     }
 
-    /// Stores one more frame; `false` at the end.
+    /// Stores one more frame; `false` at the end. After an error it is the same one for ever.
     fn advance(&mut self) -> Result<bool, Error> {
-        match (self.next)() {
-            None => Ok(false),
-            Some(frame) => {
-                let index = self.stored;
-                self.put(frame.map_err(|e| Error::Video(format!("frame {index}: {e}")))?)?;
-                Ok(true)
-            }
+        if let Some(reason) = &self.broken {
+            return Err(Error::Video(reason.clone()));
         }
+        let index = self.stored;
+        let stored = match (self.next)() {
+            None => return Ok(false),
+            Some(frame) => frame
+                .map_err(|e| Error::Video(format!("frame {index}: {e}")))
+                .and_then(|frame| self.put(frame)),
+        };
+        if let Err(error) = &stored {
+            self.broken = Some(error.to_string());
+        }
+        stored.map(|()| true)
     }
 
     fn frame(&mut self, index: usize) -> Result<RgbImage, Error> {
         while self.stored <= index && index < self.len {
             if !self.advance()? {
-                // The header promised more than there is.
-                self.len = self.stored;
+                let (promised, came) = (self.len, self.stored);
+                tracing::warn!(
+                    "the file promised {promised} frames and {came} came: the video ends there"
+                );
+                self.len = came;
             }
         }
         if index >= self.len {
@@ -143,6 +157,10 @@ impl FrameSource for StoredFrames {
 
     fn read(&mut self, index: usize) -> FrameFuture<'_> {
         Box::pin(async move { self.frame(index) })
+    }
+
+    fn shorten(&mut self, frames: usize) {
+        self.len = self.len.min(frames.max(self.stored));
     }
 }
 
@@ -202,9 +220,37 @@ mod tests {
         assert_eq!(frames.len(), 4);
         assert!(frames.frame(3).is_ok());
         let mut frames = StoredFrames::new(source(6, Some(3)), true, Some(6), 0, 0).unwrap();
-        let error = frames.frame(5).unwrap_err();
-        assert_eq!(error.code(), "unsupported_video");
-        assert!(error.to_string().contains("frame 3"), "{error}");
+        // Again and again: the source itself would go on with the frame after it.
+        for index in [5, 3, 4, 3] {
+            let error = frames.frame(index).unwrap_err();
+            assert_eq!(error.code(), "unsupported_video");
+            assert!(error.to_string().contains("frame 3"), "{error}");
+            assert_eq!(frames.len(), 6, "it did not become the end");
+        }
         assert!(frames.frame(2).is_ok(), "everything before it is there");
+        // Another decoder of the same file found its end already.
+        let mut frames = StoredFrames::new(source(4, None), true, Some(6), 0, 0).unwrap();
+        frames.shorten(4);
+        assert_eq!(frames.len(), 4);
+        assert!(frames.frame(4).is_err() && frames.frame(3).is_ok());
+    }
+
+    #[test]
+    fn a_broken_frame_loses_nothing_where_all_is_read_at_once() {
+        let mut frames = StoredFrames::new(source(6, Some(3)), true, None, 0, 0).unwrap();
+        assert_eq!(frames.len(), 4, "the broken one counts");
+        for index in 0..3 {
+            assert_eq!(frames.frame(index).unwrap().data()[0], index as u8 * 10);
+        }
+        for _ in 0..2 {
+            let error = frames.frame(3).unwrap_err();
+            assert!(error.to_string().contains("frame 3"), "{error}");
+        }
+        // Frames that are not used may be broken.
+        let mut few = StoredFrames::new(source(6, Some(3)), true, None, 0, 3).unwrap();
+        assert_eq!(few.len(), 3);
+        assert!(few.frame(2).is_ok());
+        let nothing = StoredFrames::new(source(6, Some(0)), true, None, 0, 0);
+        assert!(nothing.is_err_and(|e| e.to_string().contains("cut short")));
     }
 }

@@ -71,27 +71,39 @@ impl Y4mFrames {
         Ok(frames)
     }
 
-    /// Finds where frames begin. A frame that is cut short ends the list: reading it is the error.
+    /// Finds where frames begin. A frame that is cut short or damaged ends the list: reading it is the
+    /// error, unless it is the first.
     fn find(&mut self) -> Result<(), Error> {
+        loop {
+            match (self.next(), self.index.found()) {
+                (Ok(true), _) => {}
+                (Ok(false), 0) => return Err(Error::Video("the video has no frames".to_owned())),
+                (Ok(false), _) => return Ok(()),
+                (Err(error), 0) => return Err(error),
+                (Err(error), _) => {
+                    self.index.end_damaged(&error);
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Takes note of one more frame; `false` at the end.
+    fn next(&mut self) -> Result<bool, Error> {
         let io = |e: std::io::Error| Error::Video(e.to_string());
         let bytes = self.frame_bytes() as u64;
-        while let Some(header) = line(self.index.file())? {
-            if !header.starts_with("FRAME") {
-                let text = format!(
-                    "frame {}: its header is missing, the file is damaged",
-                    self.index.found()
-                );
-                return Err(Error::Video(text));
-            }
-            let start = self.index.file().stream_position().map_err(io)?;
-            self.index.add(start, bytes);
-            let skipped = self.index.file().seek_relative(bytes as i64);
-            skipped.map_err(io)?;
+        let Some(header) = line(self.index.file())? else {
+            return Ok(false);
+        };
+        if !header.starts_with("FRAME") {
+            let text = "its header is missing, the file is damaged";
+            return Err(Error::Video(text.to_owned()));
         }
-        match self.index.found() {
-            0 => Err(Error::Video("the video has no frames".to_owned())),
-            _ => Ok(()),
-        }
+        let start = self.index.file().stream_position().map_err(io)?;
+        let skipped = self.index.file().seek_relative(bytes as i64);
+        skipped.map_err(io)?;
+        self.index.add(start, bytes);
+        Ok(true)
     }
 
     pub fn found(&self) -> usize {
@@ -261,7 +273,7 @@ mod tests {
             "unsupported_video"
         );
         assert_eq!(
-            refused(b"YUV4MPEG2 W2 H1 Cmono\nFRAME\nabXX\n"),
+            refused(b"YUV4MPEG2 W2 H1 Cmono\nXX\nab"),
             "unsupported_video"
         );
         // The last frame is cut short: the ones before it can be read.
@@ -269,5 +281,23 @@ mod tests {
         let mut frames = Y4mFrames::open(&path, VideoLimits::default()).unwrap();
         assert!(frames.frame(0).is_ok());
         assert!(frames.frame(1).unwrap_err().to_string().contains("frame 1"));
+        // The same where a header is damaged, or cut short.
+        for end in ["XX\n", "FRAM"] {
+            let bytes = format!("YUV4MPEG2 W2 H1 Cmono\nFRAME\nabFRAME\ncd{end}");
+            let (_folder, path) = file(bytes.as_bytes());
+            let mut frames = Y4mFrames::open(&path, VideoLimits::default()).unwrap();
+            assert_eq!((frames.len(), frames.found()), (3, 3));
+            assert!(frames.frame(1).is_ok());
+            for _ in 0..2 {
+                let error = frames.frame(2).unwrap_err().to_string();
+                assert!(error.contains("frame 2"), "{error}");
+            }
+            let limits = VideoLimits {
+                max_frames: 2,
+                ..VideoLimits::default()
+            };
+            let frames = Y4mFrames::open(&path, limits).unwrap();
+            assert_eq!(frames.len(), 2, "what is not used may be damaged");
+        }
     }
 }
