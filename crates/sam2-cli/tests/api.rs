@@ -276,6 +276,71 @@ fn a_broken_frame_ends_a_propagation_and_keeps_what_came_before() {
     assert!(old.problem(422, "unsupported_video").contains("frame 3"));
 }
 
+#[test]
+fn a_correction_stands_when_it_is_propagated_from_its_own_frame() {
+    let service = Service::start(&[]);
+    let session = service.open("clip");
+    let prompt = |body: Value| service.post(&format!("{session}/prompts"), &body).is(200);
+    let propagate = |body: Value| {
+        service
+            .post(&format!("{session}/propagation"), &body)
+            .is(202);
+        assert_eq!(service.over(&session)["state"], "done");
+        let page = service.get(&format!("{session}/masks")).is(200);
+        let masks = page["masks"].as_array().unwrap().iter();
+        masks.map(rle).collect::<Vec<Rle>>()
+    };
+    prompt(json!({"frame": 0, "object": 1, "points": [[52, 54]], "labels": [1]}));
+    let before = propagate(json!({}));
+    let answer = prompt(json!({"frame": 5, "object": 1, "box": [110, 60, 190, 130]}));
+    let answer = rle(&answer["masks"][0]);
+    assert_ne!(answer, before[5], "this tests nothing");
+    let after = propagate(json!({"start_frame": 5}));
+    assert_eq!(after[5], answer);
+    assert_eq!(after[..5], before[..5]);
+    assert_ne!(after[6], before[6]);
+}
+
+/// The first error of a decoder is its end, and not that of the clip.
+#[cfg(unix)]
+#[test]
+fn a_broken_frame_stays_broken() {
+    let programs = tempfile::tempdir().unwrap();
+    let path = common::fake_ffmpeg(programs.path(), Some(9), 4, true);
+    let service = Service::start_with(&[], &[("PATH", path.as_str())]);
+    std::fs::write(service.media("clip.mp4"), b"\0\0\0\x20ftypisom").unwrap();
+    let opened = service.post("/initialize", &json!({"video_path": "clip.mp4"}));
+    let opened = opened.is(200);
+    let id = opened["session_id"].as_str().unwrap();
+    assert_eq!(opened["num_frames"], 9);
+    let click = json!({"session_id": id, "frame_idx": 0, "object_id": 1, "points": [[52, 54]], "labels": [1]});
+    service.post("/add-object", &click).is(200);
+    for _ in 0..2 {
+        let answer = service.post("/propagate", &json!({"session_id": id}));
+        let detail = answer.problem(422, "unsupported_video");
+        assert!(detail.contains("frame 4"), "{detail}");
+    }
+    let session = service.get(&format!("/api/v1/sessions/{id}")).is(200);
+    assert_eq!(session["frames"], 9);
+    let kept = service.get(&format!("/api/v1/sessions/{id}/masks/3/1.png"));
+    assert_eq!(kept.status, 200);
+}
+
+#[test]
+fn a_refused_mask_is_told_as_such_in_the_old_form_too() {
+    // Reads of the prompt and of frames 1 to 3 are left alone.
+    let plan = "kind=swapped halves,skip=4";
+    let service = Service::start_with(&[], &[("FAULT_INJECTION", plan)]);
+    let opened = service.post("/initialize", &json!({"video_path": "clip"}));
+    let opened = opened.is(200);
+    let id = opened["session_id"].as_str().unwrap();
+    let click = json!({"session_id": id, "frame_idx": 0, "object_id": 1, "points": [[52, 54]], "labels": [1]});
+    service.post("/add-object", &click).is(200);
+    let answer = service.post("/propagate", &json!({"session_id": id}));
+    let detail = answer.problem(500, "mask_fault");
+    assert!(detail.contains("frame 4"), "{detail}");
+}
+
 #[cfg(unix)]
 #[test]
 fn it_ends_on_a_signal_with_a_propagation_under_way() {

@@ -148,11 +148,7 @@ async fn propagate(api: Data<Api>, form: Json<Propagate>) -> Answer {
         ));
     }
     if let Some(failure) = progress.error {
-        return Err(match failure.code {
-            "bad_prompt" => ApiError::Engine(sam2::Error::Prompt(failure.detail)),
-            "unsupported_video" => ApiError::Engine(sam2::Error::Video(failure.detail)),
-            _ => ApiError::Internal(failure.detail),
-        });
+        return Err(ApiError::Failed(failure));
     }
     let frames: BTreeSet<usize> = propagation
         .frames_after(0, usize::MAX)

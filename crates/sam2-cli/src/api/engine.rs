@@ -6,7 +6,6 @@
 
 use super::error::ApiError;
 use super::lock;
-use super::propagation::{Failure, State};
 use super::registry::{Registry, short};
 use super::session::VideoSession;
 use crate::CliError;
@@ -75,12 +74,15 @@ impl Engine {
     /// Queues steps of a session.
     ///
     /// # Errors
-    /// [`ApiError::Busy`] where the queue is full.
+    /// [`ApiError::Busy`] where the queue is full, [`ApiError::Conflict`] where the session broke.
     pub fn push(
         &self,
         session: Arc<VideoSession>,
         step: impl FnMut(&mut VideoPredictor, &VideoSession) -> Turn + Send + 'static,
     ) -> Result<(), ApiError> {
+        if session.is_broken() {
+            return Err(ApiError::broken_session());
+        }
         let mut queue = lock(&self.shared.queue);
         let tasks = queue.waiting.len() + usize::from(queue.running);
         if queue.stopped || tasks >= self.shared.most {
@@ -99,7 +101,8 @@ impl Engine {
     /// Runs `work` on a session's predictor and waits for what it gives.
     ///
     /// # Errors
-    /// [`ApiError::Busy`]; [`ApiError::NotFound`] where the session ended meanwhile; what `work` reports.
+    /// [`ApiError::Busy`]; [`ApiError::NotFound`] where the session ended meanwhile,
+    /// [`ApiError::Internal`] where it broke; what `work` reports.
     pub async fn call<T: Send + 'static>(
         &self,
         session: &Arc<VideoSession>,
@@ -119,8 +122,14 @@ impl Engine {
             }
             Turn::Over
         })?;
-        // The task was dropped: its session is gone, or the step broke.
-        answer.await.unwrap_or_else(|_| Err(ApiError::no_session()))
+        // The task was dropped: its session is gone, or a step broke.
+        answer.await.unwrap_or_else(|_| {
+            let gone = session.is_closed() || lock(&self.shared.queue).stopped;
+            Err(match gone {
+                true => ApiError::no_session(),
+                false => ApiError::Internal("the service's log says more".to_owned()),
+            })
+        })
     }
 
     /// Tasks waiting and running.
@@ -148,6 +157,7 @@ impl Shared {
             let Some(task) = self.next(every) else { return };
             if let Some(mut task) = task
                 && !task.session.is_closed()
+                && !task.session.is_broken()
                 && self.step(&mut task) == Turn::Again
             {
                 self.give_back(task);
@@ -183,17 +193,14 @@ impl Shared {
             let mut video = lock(&session.video);
             (task.step)(&mut video, &session)
         };
-        // A bug in one session's step must not end the others.
+        // A bug in one session's step must not end the others, nor take what this one has found.
         let turn = catch_unwind(AssertUnwindSafe(step)).unwrap_or_else(|_| {
             tracing::error!(
                 "session {}... broke: {}",
                 short(&session.id),
                 CliError::internal()
             );
-            if let Some(propagation) = session.propagation() {
-                propagation.end(State::Failed, Some(Failure::internal()));
-            }
-            session.close();
+            session.break_off();
             Turn::Over
         });
         let took = start.elapsed().as_millis() as u64;
@@ -207,5 +214,75 @@ impl Shared {
         if !queue.stopped {
             queue.waiting.push_back(task);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::propagation::State;
+    use super::super::session::predictor;
+    use super::*;
+    use sam2::image::RgbImage;
+    use sam2::video::VideoPrompt;
+    use sam2::video::frames::MemoryFrames;
+    use sam2::{Checkpoint, FileSource, Model, ModelConfig, ModelOptions, Runtime, block_on};
+    use std::path::Path;
+
+    /// A session of the tiny model on three frames, with an object on the first.
+    fn session(registry: &Registry, engine: &Engine) -> Arc<VideoSession> {
+        let micro = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/micro");
+        let config = std::fs::read_to_string(micro.join("micro.yaml")).unwrap();
+        let options = ModelOptions {
+            config: Some(ModelConfig::from_yaml(&config).unwrap()),
+            ..ModelOptions::default()
+        };
+        let file = FileSource::open(micro.join("weights/seed4.safetensors")).unwrap();
+        let checkpoint = Checkpoint::open(Arc::new(file)).unwrap();
+        let cpu = Runtime::cpu("a test");
+        let model = block_on(Model::load(checkpoint, options, cpu, &|_, _, _| {})).unwrap();
+        let data = (0..64 * 48 * 3).map(|i| (i * 7 % 251) as u8).collect();
+        let picture = RgbImage::from_rgb(64, 48, data).unwrap();
+        let frames = MemoryFrames::new(vec![picture; 3]).unwrap();
+        let opened = predictor(Arc::new(model), frames.into(), Default::default()).unwrap();
+        let slot = registry.reserve().unwrap();
+        let session = Arc::new(VideoSession::new("0123456789".into(), opened, None, slot));
+        registry.add(Arc::clone(&session));
+        let clicked = engine.call(&session, |video, session| {
+            let click = VideoPrompt::click(20.0, 20.0);
+            session.keep(&block_on(video.add_new_points_or_box(0, 1, &click))?);
+            Ok(())
+        });
+        block_on(clicked).unwrap();
+        session
+    }
+
+    #[test]
+    fn a_session_that_broke_can_be_read_and_does_nothing_more() {
+        let registry = Arc::new(Registry::new(1, Duration::from_secs(60)));
+        let engine = Engine::start(8, Arc::clone(&registry)).unwrap();
+        let session = session(&registry, &engine);
+        let propagation = session.begin_propagation().unwrap();
+        let bug = engine.call(&session, |_, _| -> Result<(), ApiError> { panic!("a bug") });
+        assert_eq!(block_on(bug).unwrap_err().code(), "internal");
+        // Whoever waited for the propagation hears of it.
+        let progress = block_on(propagation.over());
+        assert_eq!(progress.state, State::Failed);
+        assert_eq!(progress.error.unwrap().code, "internal");
+        let more = engine.call(&session, |_, _| Ok(()));
+        assert_eq!(block_on(more).unwrap_err().code(), "conflict");
+        let again = session.begin_propagation();
+        assert_eq!(again.unwrap_err().code(), "conflict");
+        assert_eq!(
+            session.propagation().unwrap().progress().state,
+            State::Failed
+        );
+        // What was found is there, until somebody deletes it.
+        let found = registry.get(&session.id).unwrap();
+        assert!(found.mask(0, 1).is_some() && found.objects().len() == 1);
+        registry.sweep();
+        assert_eq!(registry.len(), 1);
+        registry.remove(&session.id).unwrap();
+        assert!(registry.get(&session.id).is_err());
+        engine.stop();
     }
 }

@@ -1,5 +1,6 @@
 //! What a request of the API can end with, as problem+json (RFC 9457).
 
+use super::propagation::Failure;
 use sam2_server::actix_web::http::StatusCode;
 use sam2_server::actix_web::http::header::{
     ALLOW, CACHE_CONTROL, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
@@ -11,6 +12,9 @@ pub enum ApiError {
     /// The engine refused: a prompt, a video, memory, a device.
     #[error(transparent)]
     Engine(#[from] sam2::Error),
+    /// The same, of a propagation that ended so.
+    #[error("{}", .0.detail)]
+    Failed(Failure),
     /// The body or the address is not what the route takes.
     #[error("{0}")]
     BadRequest(String),
@@ -55,10 +59,20 @@ impl ApiError {
         )
     }
 
+    /// A session in which a step of the network broke: what its predictor knows cannot be trusted.
+    pub fn broken_session() -> Self {
+        Self::Conflict(
+            "an internal error broke this session: its masks can be read, but nothing more is done in \
+             it; open another one"
+                .into(),
+        )
+    }
+
     /// The stable code of this error (the table in ARCHITECTURE.md).
     pub fn code(&self) -> &'static str {
         match self {
             Self::Engine(error) => error.code(),
+            Self::Failed(failure) => failure.code,
             Self::BadRequest(_) | Self::UnsupportedMediaType(_) => "bad_request",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -74,9 +88,9 @@ impl ApiError {
     }
 }
 
-/// The status of an error of the engine.
-fn engine_status(error: &sam2::Error) -> StatusCode {
-    match error.code() {
+/// The status of an error of the engine, by its code.
+fn engine_status(code: &str) -> StatusCode {
+    match code {
         // The request is well formed; what it says about the video cannot be done.
         "bad_prompt" | "bad_image" | "unsupported_video" | "bad_setting" => {
             StatusCode::UNPROCESSABLE_ENTITY
@@ -92,7 +106,7 @@ fn engine_status(error: &sam2::Error) -> StatusCode {
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
-            Self::Engine(error) => engine_status(error),
+            Self::Engine(_) | Self::Failed(_) => engine_status(self.code()),
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,

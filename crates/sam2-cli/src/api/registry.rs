@@ -93,7 +93,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Closes what nobody has asked for too long and what broke.
+    /// Closes what nobody has asked for too long, and forgets what was closed.
     pub fn sweep(&self) {
         let mut ended = Vec::new();
         lock(&self.sessions).retain(|_, session| {
@@ -105,7 +105,6 @@ impl Registry {
             !over
         });
         for session in ended {
-            // One that broke is closed already, and the log says why.
             if !session.is_closed() {
                 tracing::info!(
                     "session {}... ends: nobody asked for it",

@@ -2,7 +2,7 @@
 
 use super::error::ApiError;
 use super::lock;
-use super::propagation::{Propagation, State};
+use super::propagation::{Failure, Propagation, State};
 use super::registry::Slot;
 use sam2::image::{ImageSize, Rle};
 use sam2::video::{FrameMasks, ObjectId, ObjectMask, OpenedVideo, VideoPredictor};
@@ -25,6 +25,7 @@ pub struct VideoSession {
     pub video: Mutex<VideoPredictor>,
     known: Mutex<Known>,
     closed: AtomicBool,
+    broken: AtomicBool,
     last_used: Mutex<Instant>,
     /// Removed from the disk with the session.
     _upload: Option<TempPath>,
@@ -89,6 +90,7 @@ impl VideoSession {
             video: Mutex::new(video),
             known: Mutex::new(known),
             closed: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             last_used: Mutex::new(Instant::now()),
             _upload: upload,
             _slot: slot,
@@ -157,6 +159,9 @@ impl VideoSession {
     /// # Errors
     /// [`ApiError::Conflict`].
     pub fn begin_propagation(&self) -> Result<Arc<Propagation>, ApiError> {
+        if self.is_broken() {
+            return Err(ApiError::broken_session());
+        }
         let mut known = lock(&self.known);
         if known
             .propagation
@@ -182,6 +187,18 @@ impl VideoSession {
 
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)
+    }
+
+    /// A step of the network broke. What is known can be read; the predictor is not asked again.
+    pub fn break_off(&self) {
+        self.broken.store(true, Ordering::Relaxed);
+        if let Some(propagation) = self.propagation() {
+            propagation.end(State::Failed, Some(Failure::internal()));
+        }
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
     }
 
     /// Somebody asked for it, or it works for somebody.
