@@ -45,7 +45,7 @@ pub enum CheckpointError {
     Metadata { key: &'static str, message: String },
     /// No configuration inside, and not a published model.
     #[error(
-        "the model is not one of the published SAM 2 sizes and brings no configuration; give its yaml with --config"
+        "the model is not one of the published SAM 2 sizes and brings no configuration; give its yaml in the official layout besides"
     )]
     NoConfig,
     /// The configuration inside, or beside it, cannot be used.

@@ -99,7 +99,7 @@ pub(crate) fn sniff(source: &dyn ReadAt) -> Result<Container, CheckpointError> {
     if text.starts_with("# @package") || text.starts_with("model:") {
         return not(
             "a yaml configuration",
-            "give it with --config, and the weights with --model",
+            "the model is the file with the weights; this is given besides",
         );
     }
     if text.starts_with('{') || text.starts_with('[') {

@@ -23,10 +23,10 @@ pub enum CliError {
     #[error("{path}: {reason}", path = .path.display())]
     BadFile { path: PathBuf, reason: String },
     /// The engine.
-    #[error(transparent)]
+    #[error("{}", as_typed(.0))]
     Engine(#[from] sam2::Error),
     /// The engine, about a model file.
-    #[error("{model}: {source}")]
+    #[error("{model}: {}", as_typed(.source))]
     Model { model: String, source: sam2::Error },
     /// A model that is nowhere.
     #[error("{0}")]
@@ -86,6 +86,7 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::Settings(_) => "bad_setting",
             Self::Prompt(_) => "bad_prompt",
+            Self::Io { source, .. } if is_full(source) => "storage_full",
             Self::Io { .. } | Self::BadFile { .. } | Self::Partly { .. } => "bad_image",
             Self::Engine(e) | Self::Model { source: e, .. } => e.code(),
             Self::NoModel(_) | Self::Manifest(_) | Self::Verify(_) | Self::Fetch { .. } => {
@@ -124,6 +125,24 @@ impl CliError {
     }
 }
 
+/// Whether there is no room left, on the disk or for this person.
+fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
+/// The engine's error, with what to do in the words of the command line: the engine knows none, since a
+/// page shows its errors too.
+fn as_typed(error: &sam2::Error) -> String {
+    use sam2_checkpoint::CheckpointError::NoConfig;
+    let hint = match error {
+        sam2::Error::OutOfMemory { hint, .. } => hint.replace("image-size", "--image-size"),
+        sam2::Error::Checkpoint(NoConfig) => "give its yaml with --config".to_owned(),
+        other => return other.to_string(),
+    };
+    format!("{}: {hint}", error.message())
+}
+
 static LAST_PANIC: Mutex<Option<String>> = Mutex::new(None);
 
 /// Keeps a panic's message for [`CliError::internal`].
@@ -149,6 +168,44 @@ mod tests {
         assert_eq!(CliError::NoModel("x".into()).status(), 1);
         let io = CliError::io("a.png")(std::io::Error::other("gone"));
         assert_eq!((io.status(), io.to_string().as_str()), (1, "a.png: gone"));
+    }
+
+    #[test]
+    fn a_full_disk_is_no_bad_picture() {
+        let io = |error: std::io::Error| CliError::io("a.png")(error).code();
+        assert_eq!(io(std::io::ErrorKind::StorageFull.into()), "storage_full");
+        assert_eq!(io(std::io::ErrorKind::QuotaExceeded.into()), "storage_full");
+        assert_eq!(io(std::io::ErrorKind::NotFound.into()), "bad_image");
+        #[cfg(target_os = "linux")]
+        {
+            // The kernel's own full disk.
+            use std::io::Write;
+            let mut full = std::fs::File::create("/dev/full").unwrap();
+            assert_eq!(io(full.write_all(b"x").unwrap_err()), "storage_full");
+        }
+    }
+
+    #[test]
+    fn what_to_do_is_said_as_it_is_typed() {
+        let no_config = sam2_checkpoint::CheckpointError::NoConfig;
+        let error = CliError::Model {
+            model: "own.pt".into(),
+            source: no_config.into(),
+        };
+        let text = error.to_string();
+        assert!(text.starts_with("own.pt: the model is"), "{text}");
+        assert!(text.ends_with(": give its yaml with --config"), "{text}");
+        let error = CliError::from(sam2::Error::OutOfMemory {
+            what: "this".into(),
+            need_mb: 2,
+            have_mb: 1,
+            hint: "use a smaller model, or image-size 512".into(),
+        });
+        let text = error.to_string();
+        assert!(
+            text.ends_with(": use a smaller model, or --image-size 512"),
+            "{text}"
+        );
     }
 
     #[test]

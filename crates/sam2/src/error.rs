@@ -72,6 +72,43 @@ impl Error {
         }
     }
 
+    /// What was wrong, without what to do about it: for a surface that shows the two apart.
+    pub fn message(&self) -> String {
+        self.parts().0
+    }
+
+    /// What to do about it, empty where nobody knows.
+    pub fn hint(&self) -> String {
+        self.parts().1
+    }
+
+    /// The text of the error, cut between the two. What others say, a driver or a damaged file, may hold any
+    /// mark, so that only what this project writes behind it is a hint.
+    fn parts(&self) -> (String, String) {
+        let text = self.to_string();
+        let at = match self {
+            Self::OutOfMemory { hint, .. } => text.len().checked_sub(hint.len() + 2),
+            Self::Load(_)
+            | Self::Cancelled
+            | Self::Checkpoint(CheckpointError::Mismatch(_))
+            | Self::Image(
+                ImageError::Rle { .. } | ImageError::Encode { .. } | ImageError::Fault(_),
+            ) => None,
+            Self::NoGpu(_)
+            | Self::DeviceLost(_)
+            | Self::Fault(_)
+            | Self::Checkpoint(_)
+            | Self::Config(_) => text.rfind("; "),
+            Self::Image(_) | Self::Prompt(_) | Self::Setting(_) | Self::Video(_) => {
+                text.rfind(": ").or_else(|| text.rfind("; "))
+            }
+        };
+        match at {
+            Some(at) => (text[..at].to_owned(), text[at + 2..].to_owned()),
+            None => (text, String::new()),
+        }
+    }
+
     /// [`Error::DeviceLost`] with what the driver said, on one line and without the backtrace after it.
     pub(crate) fn device_lost(said: impl std::fmt::Debug) -> Self {
         let said = format!("{said:?}");
@@ -102,7 +139,8 @@ impl From<Box<Fault>> for Error {
 
 #[cfg(test)]
 mod tests {
-    use super::Error;
+    use super::{CheckpointError, Error, Fault, ImageError};
+    use sam2_image::MaskFault;
 
     /// What Burn's errors print for `{:?}`.
     struct Said(&'static str);
@@ -111,6 +149,69 @@ mod tests {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str(self.0)
         }
+    }
+
+    #[test]
+    fn what_a_driver_says_is_no_hint() {
+        let said = "Caused by: out of luck; Device: lost";
+        for (error, hint) in [
+            (Error::NoGpu(said.into()), "use the device cpu, or auto"),
+            (Error::DeviceLost(said.into()), "the work goes on"),
+        ] {
+            assert!(error.message().contains(said), "{}", error.message());
+            assert!(error.hint().starts_with(hint), "{}", error.hint());
+        }
+        let fault = Fault::new(
+            "mask logits",
+            "gpu",
+            MaskFault::Constant {
+                value: 0.0,
+                count: 4,
+            },
+        );
+        let fault = Error::from(fault);
+        assert_eq!(fault.hint(), "try again, or use the device cpu");
+        assert!(
+            fault.message().contains("mask logits"),
+            "{}",
+            fault.message()
+        );
+    }
+
+    #[test]
+    fn message_and_hint_are_the_text() {
+        let memory = Error::OutOfMemory {
+            what: "this".into(),
+            need_mb: 2,
+            have_mb: 1,
+            hint: "either: less; or more".into(),
+        };
+        assert_eq!(memory.hint(), "either: less; or more");
+        assert_eq!(
+            memory.message(),
+            "this needs about 2 MB, and 1 MB are there"
+        );
+        let empty = Error::Prompt("the prompt is empty: give a point".into());
+        assert_eq!(
+            (&*empty.message(), &*empty.hint()),
+            ("the prompt is empty", "give a point")
+        );
+        let unknown = Error::from(ImageError::UnknownFormat);
+        assert!(unknown.hint().starts_with("use PNG"), "{}", unknown.hint());
+        let rle = Error::from(ImageError::Rle {
+            reason: "counts: too few".into(),
+        });
+        assert_eq!(
+            (rle.message(), rle.hint()),
+            (rle.to_string(), String::new())
+        );
+        let none = Error::from(CheckpointError::NoConfig);
+        assert!(!none.to_string().contains("--"), "{none}");
+        assert!(none.hint().contains("yaml"), "{}", none.hint());
+        assert_eq!(
+            format!("{}; {}", none.message(), none.hint()),
+            none.to_string()
+        );
     }
 
     #[test]

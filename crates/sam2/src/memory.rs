@@ -62,7 +62,7 @@ pub fn check(config: &ModelConfig, available: Option<u64>) -> Result<(), Error> 
         .with_image_size(smaller)
         .is_ok_and(|c| self::need(&c) <= have)
     {
-        true => format!("use a smaller model, or --image-size {smaller}"),
+        true => format!("use a smaller model, or image-size {smaller}"),
         false => "use a smaller model".to_owned(),
     };
     let what = format!(
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(error.code(), "out_of_memory");
         let text = error.to_string();
         assert!(
-            text.contains("400 MB") && text.contains("--image-size"),
+            text.contains("400 MB") && text.contains(" image-size "),
             "{text}"
         );
     }

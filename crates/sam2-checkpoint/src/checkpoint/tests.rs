@@ -79,7 +79,7 @@ fn other_files_are_named_for_what_they_are() {
         (b"PK\x05\x06\0\0", "empty zip"),
         (b"\x80\x02}q\0.", "1.6"),
         (b"\x1f\x8b\x08", "gzip"),
-        (b"# @package _global_\nmodel:", "--config"),
+        (b"# @package _global_\nmodel:", "a yaml configuration"),
         (b"{\"error\": \"not found\"}", "JSON"),
         (&[0; 600], "zeros"),
         (b"hello", "something else"),
