@@ -1,8 +1,9 @@
 //! Files, written whole or not at all.
 
 use crate::CliError;
+use sam2::image::{DecodeLimits, ImageError};
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -94,6 +95,54 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), CliError> {
     file.keep()
 }
 
+/// Refuses what is no regular file: a pipe may never end or never begin, a device has no length.
+///
+/// # Errors
+/// [`CliError::Io`] with what it is instead.
+pub fn check_regular(path: &Path) -> Result<std::fs::Metadata, CliError> {
+    let metadata = std::fs::metadata(path).map_err(CliError::io(path))?;
+    let what = match (metadata.is_dir(), metadata.is_file()) {
+        (true, _) => "it is a folder",
+        (_, false) => "it is a pipe or a device: give a file",
+        _ => return Ok(metadata),
+    };
+    Err(CliError::io(path)(std::io::Error::other(what)))
+}
+
+/// Reads the file of a picture, of no more bytes than `limits` say, whatever its length says.
+///
+/// # Errors
+/// [`CliError::Io`], as [`check_regular`]; [`CliError::Engine`] for a file that is too large.
+pub fn read_picture(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>, CliError> {
+    let max_bytes = limits.max_bytes;
+    let too_large = |bytes: u64| {
+        let error = ImageError::FileTooLarge { bytes, max_bytes };
+        CliError::from(sam2::Error::from(error))
+    };
+    // Before a byte is read: a disk image is not read into memory.
+    let length = check_regular(path)?.len();
+    if length > max_bytes {
+        return Err(too_large(length));
+    }
+    let mut bytes = Vec::new();
+    let no_room = |_| ImageError::OutOfMemory {
+        what: "the file",
+        bytes: length,
+    };
+    let room = bytes.try_reserve_exact(length as usize).map_err(no_room);
+    room.map_err(sam2::Error::from)?;
+    let file = File::open(path).map_err(CliError::io(path))?;
+    // The kernel's own files have no length, and others may grow.
+    let read = file
+        .take(max_bytes.saturating_add(1))
+        .read_to_end(&mut bytes);
+    read.map_err(CliError::io(path))?;
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
 /// Refuses a file that a person named and that is there already.
 ///
 /// # Errors
@@ -147,5 +196,37 @@ mod tests {
         );
         assert_eq!(refuse_existing(&path, false).unwrap_err().status(), 2);
         assert!(refuse_existing(&path, true).is_ok());
+    }
+
+    #[test]
+    fn a_picture_is_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        write(&path, b"12345").unwrap();
+        let read = |path: &Path, max_bytes| {
+            let limits = DecodeLimits {
+                max_bytes,
+                ..DecodeLimits::default()
+            };
+            read_picture(path, &limits)
+        };
+        assert_eq!(read(&path, 5).unwrap(), b"12345");
+        assert_eq!(read(&path, 4).unwrap_err().code(), "image_too_large");
+        let error = read(folder.path(), 5).unwrap_err();
+        assert!(error.to_string().ends_with("it is a folder"), "{error}");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_file_without_a_length_is_read_up_to_the_limit_and_a_device_not_at_all() {
+        let limits = DecodeLimits {
+            max_bytes: 100,
+            ..DecodeLimits::default()
+        };
+        // Its metadata says 0.
+        let error = read_picture(Path::new("/proc/cpuinfo"), &limits).unwrap_err();
+        assert_eq!(error.code(), "image_too_large");
+        let error = read_picture(Path::new("/dev/zero"), &limits).unwrap_err();
+        assert!(error.to_string().contains("a device"), "{error}");
     }
 }

@@ -205,29 +205,6 @@ fn one_bad_picture_is_one_line_and_not_the_end() {
 }
 
 #[test]
-fn files_that_are_there_stay_unless_forced() {
-    let folder = tempdir().unwrap();
-    let wide = path("images/wide.png");
-    let kept = folder.path().join("o/wide/0_0.png");
-    fs::create_dir_all(kept.parent().unwrap()).unwrap();
-    fs::write(&kept, b"mine").unwrap();
-    let args = [wide.as_str(), "--point", "82,68", "--out", "o"];
-    micro_run(folder.path(), "segment", &args).ok();
-    assert_eq!(fs::read(&kept).unwrap(), b"mine");
-    micro_run(
-        folder.path(),
-        "segment",
-        &[&args[..], &["--force"]].concat(),
-    )
-    .ok();
-    assert!(fs::read(&kept).unwrap().starts_with(b"\x89PNG"));
-
-    fs::write(folder.path().join("x.npz"), b"mine").unwrap();
-    let args = [wide.as_str(), "--point", "82,68", "--npz", "x.npz"];
-    micro_run(folder.path(), "segment", &args).fails(2, "--force");
-}
-
-#[test]
 fn a_list_comes_from_stdin_and_a_closed_stdout_ends_quietly() {
     let folder = tempdir().unwrap();
     let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));

@@ -1,7 +1,7 @@
 //! `--mask-input`: a mask to start from.
 
-use crate::CliError;
 use crate::npz::{Array, NpzReader, read_npy};
+use crate::{CliError, files};
 use sam2::LowResMask;
 use sam2::image::{DecodeLimits, Mask};
 use std::fs::File;
@@ -30,6 +30,7 @@ impl MaskInput {
             reason,
         };
         let open = || {
+            files::check_regular(path)?;
             File::open(path)
                 .map(BufReader::new)
                 .map_err(CliError::io(path))
@@ -41,8 +42,12 @@ impl MaskInput {
             Some("npy") => read_npy(open()?).and_then(logits).map_err(bad),
             Some("npz") => last_answer(open()?).map_err(bad),
             _ => {
-                let bytes = std::fs::read(path).map_err(CliError::io(path))?;
-                let mask = Mask::from_png(&bytes, &DecodeLimits::default());
+                let limits = DecodeLimits::default();
+                let bytes = files::read_picture(path, &limits).map_err(|e| match e {
+                    CliError::Engine(e) => bad(e.to_string()),
+                    other => other,
+                })?;
+                let mask = Mask::from_png(&bytes, &limits);
                 mask.map(Self::Picture).map_err(|e| bad(e.to_string()))
             }
         }

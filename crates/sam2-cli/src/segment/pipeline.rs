@@ -4,10 +4,10 @@
 
 use super::inputs::Input;
 use super::job::SegmentJob;
-use super::sink::{Features, Message, Sink, Timings, mask_file};
+use super::sink::{Features, Message, OVERLAY, Sink, Timings, cutout_file, mask_file};
 use crate::progress::Progress;
-use crate::{CliError, progress};
-use sam2::image::{DecodeLimits, ImageError, ImageSize, RgbImage, decode, preprocess};
+use crate::{CliError, files, progress};
+use sam2::image::{DecodeLimits, ImageSize, RgbImage, decode, preprocess};
 use sam2::{Error, ImagePredictor, Model, Prompt, block_on};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -96,7 +96,7 @@ fn finish(tally: Tally, total: usize, start: Instant) -> Result<(), CliError> {
             ..
         } = tally;
         tracing::info!(
-            "{done} pictures done, {skipped} done before, {failed} failed, in {seconds:.1} s \
+            "{done} pictures done, {skipped} already there, {failed} failed, in {seconds:.1} s \
              ({rate:.2} pictures/s)"
         );
     }
@@ -137,8 +137,8 @@ fn read_all(job: &SegmentJob, image_size: usize, to_network: SyncSender<Read>) {
     }
 }
 
-/// Whether every file of a picture is there and nothing else is asked for: a run that was cut short
-/// goes on where it stopped.
+/// Whether every file that is asked for is there and nothing else is: a run that was cut short goes on
+/// where it stopped. What made the files is not known, so that they are reported.
 fn is_done(job: &SegmentJob, input: &Input) -> bool {
     let Some(out) = job
         .out
@@ -148,27 +148,22 @@ fn is_done(job: &SegmentJob, input: &Input) -> bool {
         return false;
     };
     let folder = out.join(&input.folder);
+    let is_there = |name: &str| folder.join(name).exists();
     let masks = |multimask| if multimask { 3 } else { 1 };
-    job.steps.iter().enumerate().all(|(prompt, step)| {
-        (0..masks(step.prompt.multimask)).all(|mask| folder.join(mask_file(prompt, mask)).exists())
-    })
+    let mut steps = job.steps.iter().enumerate();
+    let all_masks = steps.all(|(prompt, step)| {
+        (0..masks(step.prompt.multimask)).all(|mask| {
+            let cutout = || is_there(&cutout_file(prompt, mask));
+            is_there(&mask_file(prompt, mask)) && (!job.cutout || cutout())
+        })
+    });
+    all_masks && (!job.overlay || is_there(OVERLAY))
 }
 
 fn read_one(job: &SegmentJob, input: &Input, image_size: usize) -> Result<Prepared, CliError> {
     let start = Instant::now();
     let limits = DecodeLimits::default();
-    // Before a byte is read: a folder, a pipe or a disk image is not read into memory.
-    let metadata = std::fs::metadata(&input.path).map_err(CliError::io(&input.path))?;
-    if metadata.is_dir() {
-        return Err(CliError::io(&input.path)(std::io::Error::other(
-            "it is a folder",
-        )));
-    }
-    if metadata.len() > limits.max_bytes {
-        let (bytes, max_bytes) = (metadata.len(), limits.max_bytes);
-        return Err(Error::from(ImageError::FileTooLarge { bytes, max_bytes }).into());
-    }
-    let bytes = std::fs::read(&input.path).map_err(CliError::io(&input.path))?;
+    let bytes = files::read_picture(&input.path, &limits)?;
     let picture = decode(&bytes, &limits).map_err(Error::from)?;
     let size = ImageSize {
         width: picture.width(),
@@ -195,7 +190,7 @@ fn segment_all(
     let predictor = ImagePredictor::new(Arc::clone(model));
     for (index, read) in pictures.into_iter().enumerate() {
         let done = match read {
-            Read::Skipped => Ok(Message::Skipped),
+            Read::Skipped => Ok(Message::Skipped { index }),
             Read::Failed(error) => Err(error),
             Read::Ready(prepared) => segment_one(job, &predictor, index, *prepared, &to_sink),
         };

@@ -31,7 +31,10 @@ pub enum Message {
         index: usize,
         error: CliError,
     },
-    Skipped,
+    /// All of its files are there.
+    Skipped {
+        index: usize,
+    },
 }
 
 /// The features of one picture, `[1, C, H, W]` each.
@@ -122,6 +125,14 @@ pub fn mask_file(prompt: usize, mask: usize) -> String {
     format!("{prompt}_{mask}.png")
 }
 
+/// Name of what a mask covers, cut out.
+pub fn cutout_file(prompt: usize, mask: usize) -> String {
+    format!("{prompt}_{mask}_cutout.png")
+}
+
+/// Name of the picture with the masks drawn over it.
+pub const OVERLAY: &str = "overlay.png";
+
 /// Writes what arrives.
 pub struct Sink<'a> {
     job: &'a SegmentJob,
@@ -165,7 +176,7 @@ impl<'a> Sink<'a> {
     pub fn run(mut self, messages: Receiver<Message>) -> Result<Tally, CliError> {
         for message in messages {
             match message {
-                Message::Skipped => self.tally.skipped += 1,
+                Message::Skipped { index } => self.skip(index),
                 Message::Failed { index, error } => self.fail(index, &error)?,
                 Message::Begin {
                     index,
@@ -193,6 +204,13 @@ impl<'a> Sink<'a> {
             self.bar.set((done + skipped + failed) as u64);
         }
         Ok(self.tally)
+    }
+
+    /// The files may be answers to another prompt, so that nobody should take them for this run's.
+    fn skip(&mut self, index: usize) {
+        self.tally.skipped += 1;
+        let path = self.job.inputs[index].path.display();
+        tracing::info!("{path}: already there, left as it is; --force replaces it");
     }
 
     fn begin(
@@ -269,7 +287,7 @@ impl<'a> Sink<'a> {
                     npz.finish()?;
                 }
                 if let (Some(folder), Some(painted)) = (&picture.folder, &picture.painted) {
-                    self.write_new(&folder.join("overlay.png"), || painted.to_png())?;
+                    self.write_new(&folder.join(OVERLAY), || painted.to_png())?;
                 }
                 if self.job.json {
                     let ImageSize { width, height } = picture.size;
@@ -289,7 +307,7 @@ impl<'a> Sink<'a> {
                 }
                 return Ok(true);
             }
-            Message::Begin { .. } | Message::Failed { .. } | Message::Skipped => {}
+            Message::Begin { .. } | Message::Failed { .. } | Message::Skipped { .. } => {}
         }
         Ok(false)
     }
@@ -305,7 +323,7 @@ impl<'a> Sink<'a> {
                 let path = folder.join(mask_file(prompt, number));
                 self.write_new(&path, || mask.mask.to_png())?;
                 if let (true, Some(pixels)) = (self.job.cutout, &picture.pixels) {
-                    let path = folder.join(format!("{prompt}_{number}_cutout.png"));
+                    let path = folder.join(cutout_file(prompt, number));
                     self.write_new(&path, || cut_out_png(pixels, &mask.mask, true))?;
                 }
             }

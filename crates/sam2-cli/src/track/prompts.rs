@@ -1,8 +1,8 @@
 //! What is prompted on which frame, from the command line or a prompts file.
 
 use super::TrackArgs;
-use crate::CliError;
 use crate::pointed::{Pointing, read_list};
+use crate::{CliError, files};
 use sam2::Prompt;
 use sam2::image::{DecodeLimits, Mask};
 use sam2::video::{ObjectId, VideoPrompt};
@@ -68,8 +68,13 @@ fn step(entry: serde_json::Value, folder: &Path) -> Result<Step, String> {
 }
 
 fn read_mask(path: &Path) -> Result<Mask, String> {
-    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
-    Mask::from_png(&bytes, &DecodeLimits::default()).map_err(|e| e.to_string())
+    let limits = DecodeLimits::default();
+    let bytes = files::read_picture(path, &limits).map_err(|e| match e {
+        // The prompt names the file.
+        CliError::Io { source, .. } => source.to_string(),
+        other => other.to_string(),
+    })?;
+    Mask::from_png(&bytes, &limits).map_err(|e| e.to_string())
 }
 
 fn of_video(prompt: Prompt) -> VideoPrompt {
