@@ -7,6 +7,7 @@ mod convert;
 mod devices;
 mod error;
 mod eval;
+mod fails_once;
 mod files;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

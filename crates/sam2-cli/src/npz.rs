@@ -1,6 +1,7 @@
 //! NumPy's .npz: a zip of .npy arrays, written as they come and read by name.
 
 use crate::CliError;
+use crate::fails_once::FailsOnce;
 use crate::files::AtomicFile;
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, Write};
@@ -10,7 +11,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
 /// Writes arrays one after another; nothing but the one at hand is in memory.
 pub struct NpzWriter {
-    zip: ZipWriter<BufWriter<File>>,
+    zip: ZipWriter<FailsOnce<BufWriter<File>>>,
     file: AtomicFile,
     path: PathBuf,
 }
@@ -24,7 +25,7 @@ impl NpzWriter {
         let mut file = AtomicFile::create(path)?;
         let handle = file.file()?.try_clone().map_err(CliError::io(path))?;
         Ok(Self {
-            zip: ZipWriter::new(BufWriter::new(handle)),
+            zip: ZipWriter::new(FailsOnce::new(BufWriter::new(handle))),
             file,
             path: path.to_owned(),
         })
@@ -115,6 +116,11 @@ impl NpzWriter {
         let failed = |e: zip::result::ZipError| CliError::io(&self.path)(std::io::Error::from(e));
         let mut inner = self.zip.finish().map_err(failed)?;
         inner.flush().map_err(CliError::io(&self.path))?;
+        if inner.has_failed() {
+            // Nobody was told: the zip writer kept it to itself.
+            let error = std::io::Error::other("it could not be written");
+            return Err(CliError::io(&self.path)(error));
+        }
         self.file.keep()
     }
 }
