@@ -72,7 +72,7 @@ impl std::fmt::Display for ModelFile {
     }
 }
 
-/// The file that `model` means: a path, or the name of a model in SAM2_MODELS_DIR; without one
+/// The file that `model` means: a path, or the name of a model or of its file in SAM2_MODELS_DIR; without one
 /// SAM2_MODEL_SIZE decides, and without that the built-in model is taken.
 ///
 /// # Errors
@@ -90,10 +90,13 @@ pub fn locate(model: Option<&str>, settings: &Settings) -> Result<ModelFile, Cli
     let ending = path
         .extension()
         .is_some_and(|e| ENDINGS.iter().any(|ours| e == *ours));
-    if ending || path.components().count() > 1 || path.is_file() {
+    if path.components().count() > 1 || path.is_file() || (ending && path.exists()) {
         return Ok(ModelFile::File(path.to_owned()));
     }
     let folder = models_dir(settings);
+    if ending {
+        return file_in(&folder, &asked);
+    }
     let listed = manifest()?
         .get(&asked)
         .map(|entry| folder.join(&entry.file));
@@ -104,6 +107,27 @@ pub fn locate(model: Option<&str>, settings: &Settings) -> Result<ModelFile, Cli
     Err(CliError::NoModel(format!(
         "there is no model {asked} in {} (SAM2_MODELS_DIR): fetch it with `sam2 models fetch {asked}`, \
          or give the path of a file",
+        folder.display()
+    )))
+}
+
+/// The file called `name`, which is not here, among the models.
+fn file_in(folder: &Path, name: &str) -> Result<ModelFile, CliError> {
+    let path = folder.join(name);
+    if path.is_file() {
+        return Ok(ModelFile::File(path));
+    }
+    let manifest = manifest()?;
+    let listed = manifest
+        .models
+        .iter()
+        .find(|m| m.file == name && m.url.is_some());
+    let fetch = match listed {
+        Some(entry) => format!("fetch it with `sam2 models fetch {}`", entry.name),
+        None => "`sam2 models fetch` gets those that `sam2 models list` names".to_owned(),
+    };
+    Err(CliError::NoModel(format!(
+        "there is no file {name} here or in {} (SAM2_MODELS_DIR): {fetch}, or give the path of the file",
         folder.display()
     )))
 }
@@ -153,6 +177,19 @@ mod tests {
             ..settings.clone()
         };
         assert_eq!(locate(None, &sized).unwrap(), ModelFile::File(file));
+        assert_eq!(
+            locate(Some("sam2.1_hiera_tiny.pt"), &settings).unwrap(),
+            ModelFile::File(folder.path().join("sam2.1_hiera_tiny.pt"))
+        );
+        for (name, way) in [
+            ("sam2.1_hiera_large.pt", "sam2 models fetch large"),
+            ("own.safetensors", "sam2 models fetch"),
+        ] {
+            let error = locate(Some(name), &settings).unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains(way) && text.contains(name), "{text}");
+            assert_eq!(error.code(), "bad_model");
+        }
         let path = ModelFile::File("a/b.pt".into());
         assert_eq!(locate(Some("a/b.pt"), &settings).unwrap(), path);
         assert_eq!(path.name().unwrap(), "b");

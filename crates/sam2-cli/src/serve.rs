@@ -2,6 +2,7 @@
 
 use crate::CliError;
 use crate::api::{self, Api, ApiArgs, ApiConfig};
+use crate::locate::models_dir;
 use crate::session::Session;
 use clap::Args;
 use sam2_server::actix_web::rt::System;
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[command(
     after_help = "SAM2_HOST (127.0.0.1) and SAM2_PORT (8080) say where it listens,
-SAM2_MODELS_DIR which models it offers. With --api: SAM2_MEDIA_DIR is the folder whose videos
+SAM2_MODELS_DIR which models it offers beside the page's own (by default those that `sam2 models
+fetch` stored). With --api: SAM2_MEDIA_DIR is the folder whose videos
 clients may name, SAM2_API_TOKEN the secret they must send (required beyond this machine),
 MAX_VIDEO_FRAMES and MAX_FRAME_DIMENSION bound a video."
 )]
@@ -37,7 +39,12 @@ pub fn run(args: &ServeArgs, session: &Session) -> Result<(), CliError> {
     settings.threads = Some(session.threads());
     settings.port = args.port.unwrap_or(settings.port);
     let web = args.web.clone().unwrap_or_else(page);
-    let models = web.join("models");
+    // What `sam2 models fetch` stored, where there is something; the page's own are offered besides.
+    let fetched = models_dir(&settings);
+    let models = match fetched.is_dir() {
+        true => fetched,
+        false => web.join("models"),
+    };
     let checked = match args.api.api {
         true => Some(ApiConfig::try_from_args(&args.api, &settings)?),
         false => None,

@@ -1,4 +1,4 @@
-//! `sam2 convert`, `models`, `devices`, `bench`, `eval` and `serve` as people run them.
+//! `sam2 convert`, `models`, `devices`, `bench` and `eval` as people run them.
 
 #![allow(clippy::unwrap_used)] // helpers of tests, which fail by panicking
 
@@ -6,11 +6,7 @@ mod common;
 
 use common::{Run, files, micro, micro_run, path, sam2, same};
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Stdio;
-use std::thread::JoinHandle;
 use tempfile::tempdir;
 
 fn convert(folder: &Path, args: &[&str]) -> Run {
@@ -151,100 +147,6 @@ fn a_model_of_another_kind_is_refused_with_counts_and_all_of_it_with_v() {
     assert!(long.stderr.len() > 2 * run.stderr.len());
 }
 
-/// Serves `body` at /m.bin with ranges, cutting the first answer after `cut` bytes; gives back the
-/// Range headers it saw.
-fn serve(body: Vec<u8>, cut: usize, requests: usize) -> (String, JoinHandle<Vec<String>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/m.bin", listener.local_addr().unwrap());
-    let thread = std::thread::spawn(move || {
-        let mut ranges = Vec::new();
-        for number in 0..requests {
-            let (mut stream, _) = listener.accept().unwrap();
-            let mut range = String::new();
-            for line in BufReader::new(stream.try_clone().unwrap()).lines() {
-                let line = line.unwrap();
-                if line.is_empty() {
-                    break;
-                }
-                if let Some(value) = line.to_ascii_lowercase().strip_prefix("range: ") {
-                    range = value.to_owned();
-                }
-            }
-            let start: usize = range
-                .strip_prefix("bytes=")
-                .and_then(|r| r.trim_end_matches('-').parse().ok())
-                .unwrap_or(0);
-            let rest = &body[start..];
-            let (status, extra) = match start {
-                0 => ("200 OK", String::new()),
-                _ => (
-                    "206 Partial Content",
-                    format!(
-                        "Content-Range: bytes {start}-{}/{}\r\n",
-                        body.len() - 1,
-                        body.len()
-                    ),
-                ),
-            };
-            let head = format!(
-                "HTTP/1.1 {status}\r\nContent-Length: {}\r\n{extra}Connection: close\r\n\r\n",
-                rest.len()
-            );
-            stream.write_all(head.as_bytes()).unwrap();
-            let send = if number == 0 {
-                &rest[..cut.min(rest.len())]
-            } else {
-                rest
-            };
-            stream.write_all(send).unwrap();
-            ranges.push(range);
-        }
-        ranges
-    });
-    (url, thread)
-}
-
-#[test]
-fn a_broken_download_goes_on_and_is_held_against_its_hash() {
-    let folder = tempdir().unwrap();
-    let body: Vec<u8> = (0..300_000_u32).flat_map(|i| i.to_le_bytes()).collect();
-    let fetch = |url: &str, more: &[&str]| {
-        Run::of(sam2(folder.path(), &["models", "fetch", "-q", url]).args(more))
-    };
-    let (url, server) = serve(body.clone(), 500_000, 2);
-    fetch(&url, &[]).fails(1, "run it again");
-    let run = fetch(&url, &[]).ok();
-    assert!(run.stdout.contains("m.bin (sha256 "), "{}", run.stdout);
-    let ranges = server.join().unwrap();
-    assert_eq!(ranges[0], "");
-    assert!(
-        ranges[1].starts_with("bytes=") && ranges[1] != "bytes=0-",
-        "{}",
-        ranges[1]
-    );
-    let models = folder.path().join("no-models");
-    assert_eq!(fs::read(models.join("m.bin")).unwrap(), body);
-    assert_eq!(
-        files(&models),
-        ["m.bin", "m.bin.sha256"],
-        "the hash was pinned"
-    );
-
-    // Other bytes under the same name are refused, and nothing of them is kept.
-    let (url, server) = serve(vec![7; 1000], usize::MAX, 1);
-    fetch(&url, &["--force"]).fails(1, "not kept");
-    server.join().unwrap();
-    assert_eq!(fs::read(models.join("m.bin")).unwrap(), body);
-    let (url, server) = serve(vec![8; 1000], usize::MAX, 1);
-    fetch(&url, &["--force", "--sha256", &"0".repeat(64)]).fails(1, "promised");
-    server.join().unwrap();
-    assert_eq!(files(&models), ["m.bin", "m.bin.sha256"]);
-
-    fetch("nothing", &[]).fails(1, "the list has nano, tiny");
-    fetch("nano", &[]).fails(2, "built in");
-    fetch("tiny", &["--sha256", "12"]).fails(2, "64 hexadecimal");
-}
-
 #[test]
 fn the_list_and_the_devices_are_json_too() {
     let folder = tempdir().unwrap();
@@ -380,50 +282,4 @@ fn eval_measures_pictures_and_clips_by_source() {
     );
     fs::remove_file(clip.join("00001.png")).unwrap();
     micro_run(folder.path(), "eval", &["--data", "."]).fails(1, "00001.png");
-}
-
-#[test]
-fn the_page_is_served_until_a_signal_comes() {
-    let folder = tempdir().unwrap();
-    Run::of(&mut sam2(folder.path(), &["serve", "-q"])).fails(1, "index.html");
-    fs::write(
-        folder.path().join("index.html"),
-        "<!doctype html><title>page</title>",
-    )
-    .unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    fs::create_dir(folder.path().join("no-models")).unwrap();
-    let args = ["serve", "--web", ".", "--port", &port];
-    Run::of(sam2(folder.path(), &args).arg("-q")).fails(1, &port);
-    drop(listener);
-    let mut command = sam2(folder.path(), &args);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut answer = String::new();
-    for _ in 0..100 {
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        if let Ok(mut stream) = TcpStream::connect(format!("127.0.0.1:{port}")) {
-            stream
-                .write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-                .unwrap();
-            stream.read_to_string(&mut answer).unwrap();
-            break;
-        }
-    }
-    // SIGTERM through the shell's own kill: no unsafe code, no crate for it.
-    let kill = format!("kill -TERM {}", child.id());
-    assert!(
-        std::process::Command::new("sh")
-            .args(["-c", &kill])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let status = child.wait().unwrap();
-    assert!(answer.contains("\"status\":\"ok\""), "{answer}");
-    assert!(status.success(), "{status}");
 }

@@ -1,7 +1,7 @@
 //! `sam2 models fetch`: a download that can break off, and is held against its hash.
 
 use super::manifest;
-use crate::locate::models_dir;
+use crate::locate::{ModelFile, models_dir};
 use crate::progress::Progress;
 use crate::session::Session;
 use crate::{CliError, output};
@@ -28,12 +28,13 @@ pub struct FetchArgs {
     /// Download even if the file is there already
     #[arg(long)]
     pub force: bool,
+    /// Give up on a server that sends nothing for so long
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: u32,
 }
 
 /// A model of this project is far smaller; a server that sends more is not sending a model.
 const MOST_BYTES: u64 = 16 << 30;
-/// A server that says nothing for so long has gone.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// What to get and where it goes.
 struct Download {
@@ -41,13 +42,15 @@ struct Download {
     path: PathBuf,
     sha256: Option<String>,
     size: Option<u64>,
+    /// A server that sends nothing for so long has gone.
+    silence: Duration,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// A name that is not in the list, [`CliError::Fetch`] for what the network did, and
-/// [`CliError::Checksum`] where the bytes are not those promised (they are removed then).
+/// A name that is not in the list, [`CliError::Fetch`] for what the network did, and where the bytes are not
+/// those promised, [`CliError::Checksum`], or no model, [`CliError::Model`] (they are removed then).
 pub fn run(args: &FetchArgs, session: &Session) -> Result<(), CliError> {
     let folder = models_dir(&session.settings);
     let download = Download::from_args(args, &folder)?;
@@ -59,13 +62,18 @@ pub fn run(args: &FetchArgs, session: &Session) -> Result<(), CliError> {
     let part = with_suffix(&download.path, ".part");
     download.get(&part)?;
     let hash = hash_file(&part)?;
-    download.check(&hash, &part)?;
+    let known = download.check(&hash, &part)?;
+    download.open(&part)?;
+    if !known {
+        download.pin(&hash)?;
+    }
     std::fs::rename(&part, &download.path).map_err(CliError::io(&download.path))?;
     output::line(&format!("{} (sha256 {hash})", download.path.display()))
 }
 
 impl Download {
     fn from_args(args: &FetchArgs, folder: &Path) -> Result<Self, CliError> {
+        let silence = Duration::from_secs(args.timeout.into());
         if args.model.starts_with("https://") || args.model.starts_with("http://") {
             let path = args.model.split(['?', '#']).next().unwrap_or_default();
             let name = path
@@ -81,14 +89,18 @@ impl Download {
                 path,
                 sha256: args.sha256.clone(),
                 size: None,
+                silence,
             });
         }
         let manifest = manifest()?;
-        // By its name, or by its file's.
-        let stem = |file: &str| file.rsplit_once('.').map(|(stem, _)| stem == args.model);
+        // By its name, or by its file's with its ending or without.
+        let file = |file: &str| {
+            let stem = file.rsplit_once('.').map(|(stem, _)| stem);
+            file == args.model || stem == Some(args.model.as_str())
+        };
         let mut models = manifest.models.iter();
         let entry = models
-            .find(|m| m.name == args.model || stem(&m.file) == Some(true))
+            .find(|m| m.name == args.model || file(&m.file))
             .cloned();
         let Some(entry) = entry else {
             let names: Vec<&str> = manifest.names().collect();
@@ -110,6 +122,7 @@ impl Download {
             path: folder.join(&entry.file),
             sha256,
             size: entry.size,
+            silence,
         })
     }
 
@@ -120,12 +133,21 @@ impl Download {
         }
     }
 
+    fn why(&self, error: &ureq::Error) -> String {
+        match error {
+            ureq::Error::Timeout(_) => format!("nothing came for {} s", self.silence.as_secs()),
+            other => other.to_string(),
+        }
+    }
+
     /// Brings `part` to its full length, from where it ends now.
     fn get(&self, part: &Path) -> Result<(), CliError> {
         let have = std::fs::metadata(part).map_or(0, |m| m.len());
         let agent: ureq::Agent = ureq::Agent::config_builder()
-            .timeout_connect(Some(SILENCE))
-            .timeout_recv_response(Some(SILENCE))
+            .timeout_connect(Some(self.silence))
+            .timeout_recv_response(Some(self.silence))
+            // Of the body only each read is timed: a large model takes the time that it takes.
+            .timeout_per_read(Some(self.silence))
             .http_status_as_error(false)
             .user_agent(concat!("sam2/", env!("CARGO_PKG_VERSION")))
             .build()
@@ -134,7 +156,7 @@ impl Download {
         if have > 0 {
             request = request.header("Range", format!("bytes={have}-"));
         }
-        let response = request.call().map_err(|e| self.failed(e))?;
+        let response = request.call().map_err(|e| self.failed(self.why(&e)))?;
         let (status, headers) = (response.status(), response.headers());
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let length: Option<u64> = header("content-length").and_then(|v| v.parse().ok());
@@ -147,10 +169,30 @@ impl Download {
                 }
                 have
             }
-            // What is here is all there is; the hash says whether it is right.
-            StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => return Ok(()),
+            // Nothing comes after what is here: because it is all there is, or because it is more.
+            StatusCode::RANGE_NOT_SATISFIABLE if have > 0 => {
+                let range = header("content-range");
+                let whole = range.and_then(|r| r.strip_prefix("bytes */")?.trim().parse().ok());
+                if whole.or(self.size) == Some(have) {
+                    return Ok(());
+                }
+                tracing::info!("what came before is of another file: it starts again");
+                std::fs::remove_file(part).map_err(CliError::io(part))?;
+                // Without a part no range is asked for, so that this is not answered again.
+                return self.get(part);
+            }
             other => return Err(self.failed(format!("it answered {other}"))),
         };
+        // What a network answers whose sign-in page has not been seen yet, and many a server for a file
+        // that it does not have.
+        let kind = header("content-type").unwrap_or_default();
+        let kind = kind.to_ascii_lowercase();
+        if kind.starts_with("text/html") || kind.starts_with("application/xhtml") {
+            return Err(self.failed(
+                "it answered with a web page instead of a model: open the address in a browser to see \
+                 what it says",
+            ));
+        }
         let total = length.map(|l| l + start).or(self.size);
         if total.is_some_and(|t| t > MOST_BYTES) {
             return Err(self.failed("it is larger than any model"));
@@ -192,7 +234,8 @@ impl Download {
                 Ok(0) => return Ok(done),
                 Ok(n) => n,
                 Err(e) => {
-                    let text = format!("{e}; run it again to go on from {done} bytes");
+                    let why = self.why(&ureq::Error::from(e));
+                    let text = format!("{why}; run it again to go on from {done} bytes");
                     return Err(self.failed(text));
                 }
             };
@@ -205,26 +248,20 @@ impl Download {
         }
     }
 
-    /// Holds the hash against the one promised, else against the one of the first download.
-    fn check(&self, hash: &str, part: &Path) -> Result<(), CliError> {
-        let pin = with_suffix(&self.path, ".sha256");
+    /// Holds the hash against the one promised, else against the one of the first download; false where
+    /// there is neither.
+    fn check(&self, hash: &str, part: &Path) -> Result<bool, CliError> {
+        let pin = self.pin_path();
         let pinned = std::fs::read_to_string(&pin).ok();
         let pinned = pinned.and_then(|t| t.split_whitespace().next().map(str::to_ascii_lowercase));
         let promised = self.sha256.as_ref().map(|s| s.to_ascii_lowercase());
         let (expected, whence) = match (promised, pinned) {
             (Some(promised), _) => (promised, "promised".to_owned()),
             (None, Some(pinned)) => (pinned, format!("of the first download ({})", pin.display())),
-            (None, None) => {
-                let name = self
-                    .path
-                    .file_name()
-                    .map(|n| n.to_string_lossy().into_owned());
-                let line = format!("{hash}  {}\n", name.unwrap_or_default());
-                return crate::files::write(&pin, line.as_bytes());
-            }
+            (None, None) => return Ok(false),
         };
         if expected == hash {
-            return Ok(());
+            return Ok(true);
         }
         // A wrong part must not be continued.
         let _ = std::fs::remove_file(part);
@@ -232,6 +269,31 @@ impl Download {
             path: self.path.clone(),
             reason: format!("its sha256 is {hash}, not {expected} as {whence}; it was not kept"),
         })
+    }
+
+    /// Opens what came as a model: a hash that is pinned for something else would refuse the model later.
+    fn open(&self, part: &Path) -> Result<(), CliError> {
+        match ModelFile::File(part.to_owned()).open() {
+            Ok(_) => Ok(()),
+            Err(CliError::Model { source, .. }) => {
+                // It must not be continued either.
+                let _ = std::fs::remove_file(part);
+                let model = self.url.clone();
+                Err(CliError::Model { model, source })
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Writes the hash down for later downloads, as sha256sum does.
+    fn pin(&self, hash: &str) -> Result<(), CliError> {
+        let name = self.path.file_name().map(|n| n.to_string_lossy());
+        let line = format!("{hash}  {}\n", name.unwrap_or_default());
+        crate::files::write(&self.pin_path(), line.as_bytes())
+    }
+
+    fn pin_path(&self) -> PathBuf {
+        with_suffix(&self.path, ".sha256")
     }
 }
 
