@@ -62,23 +62,24 @@ def bend(layer: Layer, fx: np.ndarray, fy: np.ndarray, amount: float) -> Layer:
 
 
 def clip(
-    rng: np.random.Generator, bank: SpriteBank, photos, side: int, frames: int, span: float = 1.0
+    rng: np.random.Generator, bank: SpriteBank, photos, side: int, frames: int, span: float = 1.0, wild: float = 1.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Frames uint8 [T, S, S, 3] and one object's masks bool [T, S, S], well visible on frame 0 (elsewhere maybe gone).
 
-    `span` is the share of the whole movement that these frames show: 1 is a clip of a few seconds, 0.1 neighbouring frames.
+    `span` is the share of the whole movement that these frames show: 1 is a clip of a few seconds, 0.1 neighbouring frames;
+    `wild` as in `compose.scene`.
     """
     while True:
-        pictures, owners, area = _draw(rng, bank, photos, side, frames, span)
+        pictures, owners, area = _draw(rng, bank, photos, side, frames, span, wild)
         first = owners[0] == 1
         if first.sum() > 0.008 * side * side and first.sum() > 0.45 * area:
             return pictures, owners == 1
 
 
-def _draw(rng, bank, photos, side: int, frames: int, span: float):
+def _draw(rng, bank, photos, side: int, frames: int, span: float, wild: float):
     lamp = Light.draw(rng)
     wide = int(side * 1.5)
-    ground = textures.backdrop(rng, photos, wide).astype(np.float32) / 255
+    ground = textures.backdrop(rng, photos, wide, wild).astype(np.float32) / 255
     aspect = rng.uniform(0.5, 1.1)
     count = int(rng.integers(1, 6))
     target_size = float(np.exp(rng.uniform(np.log(0.2), np.log(0.8))))
@@ -88,7 +89,7 @@ def _draw(rng, bank, photos, side: int, frames: int, span: float):
         if k == 1 and rng.random() < 0.35:
             layer = actors[0][0]  # a look-alike
         else:
-            layer = pick(rng, bank, photos, lamp, size * side)[1]
+            layer = pick(rng, bank, photos, lamp, size * side, wild)[1]
         shape = layer.parts.shape
         fields = [textures.field(rng, *shape, 2, 2) for _ in range(2)]
         actors.append((layer, Path.draw(rng, size, k == 0), fields, rng.uniform(0, 0.03) * max(shape)))
@@ -123,5 +124,5 @@ def _draw(rng, bank, photos, side: int, frames: int, span: float):
             owners[f][alpha > 0.5] = k + 1
         img = img * (1 + fade * t) + rng.normal(0, 0.008, (side, side, 1))
         # The same camera for every frame: its random draws are repeated, only the grain above is new.
-        pictures[f] = photograph(np.random.default_rng(camera_seed), img.astype(np.float32))
+        pictures[f] = photograph(np.random.default_rng(camera_seed), img.astype(np.float32), wild)
     return pictures, owners, area

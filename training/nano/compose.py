@@ -16,6 +16,7 @@ from .creatures import creature
 from .sprites import SpriteBank
 
 KIND_WEIGHTS = {"render": 0.27, "person": 0.36, "emoji": 0.12, "clipart": 0.15}
+CALM_WEIGHTS = {"render": 0.30, "person": 0.55, "emoji": 0.05, "clipart": 0.10}
 CREATURE_WEIGHT = 0.10
 MIN_AREA = 0.0025
 """Smallest visible part of the picture a target may cover; below, a stride-4 map has nothing to learn from."""
@@ -64,24 +65,24 @@ def light(sprite: np.ndarray, albedo: np.ndarray, lamp: Light, gloss: float = 0.
     return np.concatenate([np.clip(rgb, 0, 1) * a, a], 2)
 
 
-def dress(rng: np.random.Generator, sprite: np.ndarray, photos) -> np.ndarray:
+def dress(rng: np.random.Generator, sprite: np.ndarray, photos, wild: float = 1.0) -> np.ndarray:
     """Albedo float32 [h, w, 3] in 0..1: the sprite's own, recoloured, patched or with parts in other textures."""
     h, w = sprite.shape[:2]
-    albedo = textures.recolour(rng, sprite[..., :3], 0.8).astype(np.float32) / 255
+    albedo = textures.recolour(rng, sprite[..., :3], 0.8 * wild).astype(np.float32) / 255
     parts = sprite[..., 8]
     flat = albedo[parts > 0].std() < 0.08 if (parts > 0).any() else False
-    if rng.random() < (0.6 if flat else 0.2):
+    if rng.random() < (0.6 if flat else 0.2 * wild):
         ids = np.unique(parts[parts > 0])
         for k in rng.permutation(ids)[: rng.integers(1, 5)]:
-            t = textures.surface(rng, photos, h, w).astype(np.float32) / 255
+            t = textures.surface(rng, photos, h, w, wild).astype(np.float32) / 255
             mix = rng.uniform(0.5, 1)
             m = (parts == k)[..., None]
             albedo = np.where(m, albedo * (1 - mix) + t * mix, albedo)
-    if rng.random() < 0.25:  # patches, as on a cow or a cat: one object of several colours
+    if rng.random() < 0.25 * wild:  # patches, as on a cow or a cat: one object of several colours
         spots = textures.field(rng, h, w, int(rng.integers(1, 4)), int(rng.integers(2, 7)))
         m = np.clip((spots - rng.uniform(-0.5, 1)) * rng.uniform(4, 30), 0, 1)[..., None] * rng.uniform(0.6, 1)
         albedo = albedo * (1 - m) + textures.colour(rng) / 255 * m
-    if photos is not None and rng.random() < 0.12:
+    if photos is not None and rng.random() < 0.12 * wild:
         # All of it in one photograph's texture: only outline and a little shading tell it from a backdrop like that.
         mix = rng.uniform(0.6, 0.95)
         albedo = albedo * (1 - mix) + photos.crop(rng, h, w).astype(np.float32) / 255 * mix
@@ -90,12 +91,12 @@ def dress(rng: np.random.Generator, sprite: np.ndarray, photos) -> np.ndarray:
     return albedo.clip(0, 1)
 
 
-def pick(rng: np.random.Generator, bank: SpriteBank, photos, lamp: Light, size: float) -> tuple[np.ndarray, Layer]:
+def pick(rng: np.random.Generator, bank: SpriteBank, photos, lamp: Light, size: float, wild: float = 1.0) -> tuple[np.ndarray, Layer]:
     """A random sprite about `size` pixels long, dressed and lit; returns it with its layer."""
     if rng.random() < CREATURE_WEIGHT:
         sprite = creature(rng, photos, int(np.clip(size * 1.3, 48, 256)))
     else:
-        sprite = bank.draw(rng, KIND_WEIGHTS)
+        sprite = bank.draw(rng, KIND_WEIGHTS if rng.random() < wild else CALM_WEIGHTS)
     step = int(max(sprite.shape[:2]) / max(size * 1.6, 24))
     if step > 1:  # far larger than needed: thin it first, shading costs by the pixel
         sprite = sprite[::step, ::step]
@@ -103,7 +104,7 @@ def pick(rng: np.random.Generator, bank: SpriteBank, photos, lamp: Light, size: 
         sprite = sprite[:, ::-1]
         sprite = sprite.copy()
         sprite[..., 3] = 254 - np.minimum(sprite[..., 3], 254)
-    return sprite, Layer(light(sprite, dress(rng, sprite, photos), lamp, lamp.gloss * (rng.random() < 0.4)), sprite[..., 8])
+    return sprite, Layer(light(sprite, dress(rng, sprite, photos, wild), lamp, lamp.gloss * (rng.random() < 0.4)), sprite[..., 8])
 
 
 def pose(shape: tuple[int, int], centre: tuple[float, float], size: float, aspect: float, angle: float) -> np.ndarray:
@@ -160,10 +161,14 @@ class Scene:
     """Area in pixels of each object before others covered it, index 0 unused."""
 
 
-def scene(rng: np.random.Generator, bank: SpriteBank, photos, side: int) -> Scene:
-    """One random scene of 1 to about 9 objects."""
+def scene(rng: np.random.Generator, bank: SpriteBank, photos, side: int, wild: float = 1.0) -> Scene:
+    """One random scene of 1 to about 9 objects.
+
+    `wild` is how far it may be from a photograph: 1 draws every disguise, noise and false colour at full strength, which
+    teaches outlines of any kind; lower values come closer to what cameras see.
+    """
     lamp = Light.draw(rng)
-    img = textures.backdrop(rng, photos, side).astype(np.float32) / 255
+    img = textures.backdrop(rng, photos, side, wild).astype(np.float32) / 255
     objects, parts = np.zeros((side, side), np.uint8), np.zeros((side, side), np.uint8)
     aspect = rng.uniform(0.5, 1.1)
     count = int(np.clip(rng.geometric(0.3), 1, 9))
@@ -187,7 +192,7 @@ def scene(rng: np.random.Generator, bank: SpriteBank, photos, side: int) -> Scen
             if rng.random() < 0.5:  # the same thing again, lit alike: only place and outline tell them apart
                 layer = Layer(layer.rgba[:, ::-1].copy(), layer.parts[:, ::-1].copy())
         else:
-            sprite, layer = pick(rng, bank, photos, lamp, float(sizes[i]))
+            sprite, layer = pick(rng, bank, photos, lamp, float(sizes[i]), wild)
             twin = (sprite, layer) if rng.random() < 0.25 else None
         angle = rng.normal(0, 0.12) if rng.random() < 0.85 else rng.uniform(-np.pi, np.pi)
         m = pose(layer.parts.shape, centres[i], float(sizes[i]), aspect, angle)
@@ -198,22 +203,22 @@ def scene(rng: np.random.Generator, bank: SpriteBank, photos, side: int) -> Scen
         area.append(float(on.sum()))
         objects[on] = len(area) - 1
         parts[on] = part[on]
-    img = photograph(rng, img)
+    img = photograph(rng, img, wild)
     return Scene(img, objects, parts, np.array(area))
 
 
-def photograph(rng: np.random.Generator, img: np.ndarray) -> np.ndarray:
+def photograph(rng: np.random.Generator, img: np.ndarray, wild: float = 1.0) -> np.ndarray:
     """Camera and file: haze, exposure, vignette, blur, noise, JPEG. float32 [S, S, 3] to uint8."""
     side = img.shape[0]
-    if rng.random() < 0.2:
+    if rng.random() < 0.2 * wild:
         img = img * rng.uniform(0.6, 0.95) + textures.colour(rng) / 255 * rng.uniform(0.0, 0.35)
     if rng.random() < 0.3:  # uneven light, e.g. the shade of a tree over everything
         img = img * np.clip(1 + rng.uniform(0.05, 0.3) * textures.field(rng, side, side, 3, 2), 0.3, 1.7)[..., None]
-    if rng.random() < 0.75:  # a camera exposes for what it sees
+    if rng.random() < 1 - 0.25 * wild:  # a camera exposes for what it sees
         img = img * np.clip(rng.uniform(0.3, 0.55) / (img.mean() + 0.02), 0.6, 3)
-    img = np.clip(img, 0, None) * rng.uniform(0.65, 1.35) * (1 + rng.normal(0, 0.06, 3)).astype(np.float32)
-    img = np.clip(img, 0, 1) ** rng.uniform(0.7, 1.4)
-    r = rng.random()
+    img = np.clip(img, 0, None) * (1 + wild * rng.uniform(-0.35, 0.35)) * (1 + rng.normal(0, 0.06 * wild, 3)).astype(np.float32)
+    img = np.clip(img, 0, 1) ** (1 + wild * rng.uniform(-0.3, 0.4))
+    r = rng.random() / wild
     if r < 0.3:
         img = cv2.GaussianBlur(img, (0, 0), rng.uniform(0.3, 1.6) * side / 256)
     elif r < 0.38:
@@ -223,13 +228,13 @@ def photograph(rng: np.random.Generator, img: np.ndarray) -> np.ndarray:
         cv2.line(kernel, *[tuple(int(round((k - 1) / 2 * (1 + q * f))) for f in (np.cos(ang), np.sin(ang))) for q in (-1, 1)], 1)
         img = cv2.filter2D(img, -1, kernel / kernel.sum())
     if rng.random() < 0.6:
-        n = rng.normal(0, rng.uniform(0.003, 0.05), img.shape[:2] + (int(rng.choice([1, 3])),)).astype(np.float32)
+        n = rng.normal(0, rng.uniform(0.003, 0.05) * wild, img.shape[:2] + (int(rng.choice([1, 3])),)).astype(np.float32)
         img = img + n
-    if rng.random() < 0.06:
+    if rng.random() < 0.06 * wild:
         img = np.repeat(img.mean(2, keepdims=True), 3, 2)
     out = np.clip(img * 255, 0, 255).astype(np.uint8)
     if rng.random() < 0.5:
-        ok, code = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25, 92))])
+        ok, code = cv2.imencode(".jpg", out, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(25 + 35 * (1 - wild), 92))])
         if ok:
             out = cv2.imdecode(code, cv2.IMREAD_COLOR)
     return out

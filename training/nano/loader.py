@@ -25,9 +25,9 @@ REUSE = 3
 class Scenes(IterableDataset):
     """Endless scenes: dict of image uint8 [3, S, S], labels uint8 [S, S] and masks uint8 [K, S, S]."""
 
-    def __init__(self, cache: Path, side: int, prompts: int, seed: int, start: int = 0, part_share: float = 0.15):
+    def __init__(self, cache: Path, side: int, prompts: int, seed: int, start: int = 0, part_share: float = 0.15, wild: float = 1.0):
         self.cache, self.side, self.prompts, self.seed, self.start = cache, side, prompts, seed, start
-        self.part_share = part_share
+        self.part_share, self.wild = part_share, wild
 
     def __iter__(self):
         bank, photos, worker, workers = open_worker(self.cache)
@@ -39,7 +39,7 @@ class Scenes(IterableDataset):
             # One sample in REUSE is a new scene, the others are mirrored or recoloured old ones with other targets:
             # composing would otherwise cost half as much as training on the result.
             if len(pool) < POOL // REUSE or i // workers % REUSE == 0:
-                s = scene(rng, bank, photos, self.side)
+                s = scene(rng, bank, photos, self.side, self.wild)
                 pool.append(s)
                 if len(pool) > POOL:
                     pool.pop(int(rng.integers(POOL)))
@@ -58,12 +58,12 @@ class Scenes(IterableDataset):
 class Clips(IterableDataset):
     """Endless clips: dict of image uint8 [T, 3, S, S] and masks uint8 [T, S, S] of one object.
 
-    Each shows a share of its whole movement between `slow` and 1, even on a logarithmic scale.
+    Each shows a share of its whole movement between `slow` and 1, even on a logarithmic scale; `wild` as in `compose.scene`.
     """
 
-    def __init__(self, cache: Path, side: int, frames: int, seed: int, start: int = 0, slow: float = 1.0):
+    def __init__(self, cache: Path, side: int, frames: int, seed: int, start: int = 0, slow: float = 1.0, wild: float = 1.0):
         self.cache, self.side, self.frames, self.seed, self.start = cache, side, frames, seed, start
-        self.slow = slow
+        self.slow, self.wild = slow, wild
 
     def __iter__(self):
         bank, photos, worker, workers = open_worker(self.cache)
@@ -71,7 +71,7 @@ class Clips(IterableDataset):
         while True:
             rng = np.random.default_rng([self.seed, i])
             span = float(np.exp(rng.uniform(np.log(self.slow), 0))) if self.slow < 1 else 1.0
-            pictures, masks = clip(rng, bank, photos, self.side, self.frames, span)
+            pictures, masks = clip(rng, bank, photos, self.side, self.frames, span, self.wild)
             i += workers
             yield {
                 "image": torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))),

@@ -97,14 +97,14 @@ class StoredClips:
         self.folder = folder
         self._open: dict[str, np.ndarray] = {}
 
-    def fill(self, model, cache: Path, seed: int, count: int, frames: int, slow: float) -> None:
+    def fill(self, model, cache: Path, seed: int, count: int, frames: int, slow: float, wild: float = 1.0) -> None:
         """Renders and encodes `count` clips with a model whose encoder will stand still; done before: returns at once.
 
-        What is there of an interrupted call is kept. Stored clips of another shape or seed are replaced. `slow` as in
-        `loader.Clips`.
+        What is there of an interrupted call is kept. Stored clips of another shape or seed are replaced. `slow` and
+        `wild` as in `loader.Clips`.
         """
         side = model.image_size
-        want = {"seed": seed, "count": count, "frames": frames, "slow": slow, "side": side}
+        want = {"seed": seed, "count": count, "frames": frames, "slow": slow, "wild": wild, "side": side}
         note = self.folder / "pool.json"
         have = json.loads(note.read_text()) if note.is_file() else {}
         done = have.pop("done", 0)
@@ -119,7 +119,7 @@ class StoredClips:
             files = [open_memmap(self.folder / name, mode="w+", dtype=kind, shape=shape) for name, kind, shape in stores]
         else:
             files = [open_memmap(self.folder / name, mode="r+") for name, _, _ in stores]
-        clips = iter(loader.batches(loader.Clips(cache, side, frames, seed, start=done, slow=slow), 1, 1 if done < count else 0))
+        clips = iter(loader.batches(loader.Clips(cache, side, frames, seed, start=done, slow=slow, wild=wild), 1, 1 if done < count else 0))
         training = model.training
         model.eval()
         while done < count:

@@ -59,7 +59,8 @@ def panorama(path: Path) -> np.ndarray:
         with OpenEXR.File(f.name) as exr:
             channels = exr.channels()
             hdr = (channels.get("RGB") or channels["RGBA"]).pixels
-    hdr = np.maximum(np.asarray(hdr, np.float32)[..., :3], 0)
+    # Lamps are infinite in half floats, and would come out as black specks.
+    hdr = np.clip(np.asarray(hdr, np.float32)[..., :3], 0, 65504)
     ldr = hdr / (hdr + np.median(hdr) * 1.5 + 1e-6)
     ldr = (np.clip(ldr, 0, 1) ** (1 / 1.6) * 255).astype(np.uint8)
     h = ldr.shape[0]

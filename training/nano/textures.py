@@ -18,8 +18,8 @@ class Photos:
         with np.load(path) as z:
             self.pictures = [z[k] for k in sorted(z.files)]
 
-    def crop(self, rng: np.random.Generator, h: int, w: int) -> np.ndarray:
-        """A random crop at a random scale, mirrored at random, recoloured a little."""
+    def crop(self, rng: np.random.Generator, h: int, w: int, wild: float = 1.0) -> np.ndarray:
+        """A random crop at a random scale, mirrored at random, recoloured a little (`wild` times as much)."""
         p = self.pictures[rng.integers(len(self.pictures))]
         ph, pw = p.shape[:2]
         most = min(ph / h, pw / w)
@@ -31,9 +31,9 @@ class Photos:
         )
         if rng.random() < 0.5:
             out = out[:, ::-1]
-        if rng.random() < 0.1:
+        if rng.random() < 0.1 * wild:
             out = out[::-1]
-        return recolour(rng, out, 0.6)
+        return recolour(rng, out, 0.6 * wild)
 
 
 def recolour(rng: np.random.Generator, img: np.ndarray, strength: float) -> np.ndarray:
@@ -109,27 +109,30 @@ def procedural(rng: np.random.Generator, h: int, w: int) -> np.ndarray:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
-def surface(rng: np.random.Generator, photos: Photos | None, h: int, w: int) -> np.ndarray:
+def surface(rng: np.random.Generator, photos: Photos | None, h: int, w: int, wild: float = 1.0) -> np.ndarray:
     """A texture for an object or a plane: a piece of a photograph or a procedural one."""
-    if photos is not None and rng.random() < 0.5:
-        return photos.crop(rng, h, w)
+    if photos is not None and rng.random() < 1 - 0.5 * wild:
+        return photos.crop(rng, h, w, wild)
     return procedural(rng, h, w)
 
 
-def backdrop(rng: np.random.Generator, photos: Photos | None, side: int) -> np.ndarray:
-    """A background [side, side, 3]: photograph, wall and floor in perspective, or a collage of surfaces."""
+def backdrop(rng: np.random.Generator, photos: Photos | None, side: int, wild: float = 1.0) -> np.ndarray:
+    """A background [side, side, 3]: photograph, wall and floor in perspective, or a collage of surfaces.
+
+    `wild` below 1 draws more of the photographs, and of the collages only that share.
+    """
     r = rng.random()
-    if photos is not None and r < 0.5:
-        return photos.crop(rng, side, side)
-    if r < 0.8:
+    if photos is not None and r < 1 - 0.5 * wild:
+        return photos.crop(rng, side, side, wild)
+    if r < 1 - 0.2 * wild:
         horizon = int(side * rng.uniform(0.15, 0.75))
         out = np.empty((side, side, 3), np.uint8)
-        wall = surface(rng, photos, side, side)
+        wall = surface(rng, photos, side, side, wild)
         if rng.random() < 0.6:
             s = rng.uniform(0.5, side / 50)
             wall = cv2.GaussianBlur(wall, (0, 0), s)
         out[:horizon] = wall[:horizon]
-        floor = surface(rng, photos, side, side)
+        floor = surface(rng, photos, side, side, wild)
         spread = rng.uniform(0.15, 0.5)
         src = np.float32([[side * spread, 0], [side * (1 - spread), 0], [side, side], [0, side]])
         dst = np.float32([[0, 0], [side, 0], [side, side - horizon], [0, side - horizon]])

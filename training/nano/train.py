@@ -210,7 +210,7 @@ class Trainer:
         frames = c.get("frames", 4)
         if "pool" in c:
             return self.stored_clips(p, c, model, frames)
-        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase, start=self.step * c["batch"])
+        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase, start=self.step * c["batch"], wild=p.get("wild", 1.0))
         batches = loader.batches(data, c["batch"], 1)
 
         def step(rng: np.random.Generator) -> dict:
@@ -226,7 +226,7 @@ class Trainer:
             raise ValueError(f"phase {p['name']}: stored clips need freeze >= steps, the image encoder would leave its features behind")
         count = c["pool"]
         stored = StoredClips(self.work / "clips")
-        stored.fill(model, self.cache, 101 + self.phase, count, frames, c.get("slow", 1.0))
+        stored.fill(model, self.cache, 101 + self.phase, count, frames, c.get("slow", 1.0), p.get("wild", 1.0))
         if c.get("begin") and self.step == 0:
             begin(model, stored.batch(model, np.arange(min(100, count)))[0]["backbone_fpn"][2])
 
@@ -251,7 +251,7 @@ class Trainer:
         else:
             scenes = loader.Scenes(
                 self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=start,
-                part_share=p.get("part_share", 0.15),
+                part_share=p.get("part_share", 0.15), wild=p.get("wild", 1.0),
             )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
         clips = self.clips_beside(p)

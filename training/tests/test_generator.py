@@ -66,11 +66,11 @@ def test_scene_is_a_function_of_its_seed(bank):
 
 def test_masks_lie_on_what_was_drawn(bank, monkeypatch):
     """With a black backdrop, no shadows and no camera, a pixel is coloured exactly where an object is."""
-    monkeypatch.setattr(textures, "backdrop", lambda rng, photos, side: np.zeros((side, side, 3), np.uint8))
+    monkeypatch.setattr(textures, "backdrop", lambda rng, photos, side, wild: np.zeros((side, side, 3), np.uint8))
     monkeypatch.setattr(compose, "cast", lambda *a: None)
-    monkeypatch.setattr(compose, "photograph", lambda rng, img: np.clip(img * 255, 0, 255).astype(np.uint8))
+    monkeypatch.setattr(compose, "photograph", lambda rng, img, wild: np.clip(img * 255, 0, 255).astype(np.uint8))
     monkeypatch.setattr(compose, "CREATURE_WEIGHT", 0.0)
-    monkeypatch.setattr(compose, "dress", lambda rng, s, photos: s[..., :3].astype(np.float32) / 255)
+    monkeypatch.setattr(compose, "dress", lambda rng, s, photos, wild: s[..., :3].astype(np.float32) / 255)
     seen = 0
     for seed in range(12):
         s = compose.scene(np.random.default_rng(seed), bank, None, SIDE)
@@ -203,3 +203,11 @@ def test_zoom_keeps_masks_on_their_objects(bank):
             assert z.full_area[k] == (z.objects == k).sum()
             larger += z.full_area[k] > 1.2 * (s.objects == k).sum() > 0
     assert larger > 0
+
+
+def test_a_calm_scene_keeps_more_of_the_objects_own_colours(bank):
+    """`wild` scales disguise and noise: the same draws, calmer, lie closer to the plain sprite."""
+    sprite = bank.draw(np.random.default_rng(1), compose.KIND_WEIGHTS)
+    plain = sprite[..., :3].astype(np.float32) / 255
+    off = {w: np.mean([np.abs(compose.dress(np.random.default_rng(s), sprite, None, w) - plain).mean() for s in range(40)]) for w in (0.2, 1.0)}
+    assert off[0.2] < 0.6 * off[1.0]
