@@ -20,6 +20,9 @@ from . import loader
 from .model import normalise
 from .video import encode
 
+MEMORY_MODULES = ("memory_", "maskmem_", "mask_downsample", "obj_ptr_", "no_obj_")
+"""How the keys of the memory's own weights begin; the others make masks of single pictures."""
+
 CONTENT = 48  # channels of a memory token that say what is seen there; the other 16 say whether it is the object
 APPEARANCE = 0.6  # weight of "looks alike" in the attention of a place to the memory
 NEARNESS = 0.8  # weight of "lies near" in it

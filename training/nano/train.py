@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from . import evaluate, loader
 from .clicks import click_grads
 from .dense import DenseHead, dense_loss
-from .memory import StoredClips, begin
+from .memory import MEMORY_MODULES, StoredClips, begin
 from .model import build, normalise, twin
 from .video import MemoryHint, follow, video_step
 
@@ -70,6 +70,8 @@ class Trainer:
             if phase not in names:
                 raise ValueError(f"no phase called {phase} in {self.phase_file}; there are {', '.join(names)}")
             self.phase = names.index(phase)
+        if self.phase > 0:
+            self.keep(self.phases()[self.phase - 1]["name"])
         print(f"starts from {weights} at phase {self.phases()[self.phase]['name']}", flush=True)
 
     def save(self) -> None:
@@ -81,6 +83,22 @@ class Trainer:
         part = self.work / "checkpoint.pt.part"
         torch.save(state, part)
         os.replace(part, self.work / "checkpoint.pt")
+
+    def keep(self, name: str) -> None:
+        """Puts the average aside as what the phase `name` ended with."""
+        torch.save(self.average, self.work / f"kept-{name}.pt")
+
+    def mean_of(self, names: list[str]) -> dict[str, torch.Tensor]:
+        """The mean of what some phases ended with, but with the memory's modules as they are now.
+
+        Scenes are not photographs: between two trainings on them the mean of the weights does better on photographs than either.
+        """
+        kept = [torch.load(self.work / f"kept-{name}.pt", weights_only=True) for name in names]
+        state = {k: v.clone() for k, v in self.average.items()}
+        for k, v in state.items():
+            if v.dtype.is_floating_point and not k.startswith(MEMORY_MODULES):
+                state[k] = torch.stack([one[k] for one in kept]).mean(0)
+        return state
 
     def phases(self) -> list[dict]:
         return tomllib.loads(self.phase_file.read_text())["phase"]
@@ -166,6 +184,8 @@ class Trainer:
         """Trains until the last phase is done."""
         while self.phase < len(self.phases()):
             self.run_phase()
+            if self.phases()[self.phase].get("keep"):
+                self.keep(self.phases()[self.phase]["name"])
             self.phase, self.step = self.phase + 1, 0
             # The moments stay good: the parameters are the same, only pictures and rates change.
             self.saved_optimiser = self.optimiser.state_dict()
@@ -239,6 +259,8 @@ class Trainer:
     def run_phase(self) -> None:
         p = self.phases()[self.phase]
         self.resize(p["side"])
+        if "mean" in p and self.step == 0:
+            self.average = self.mean_of(p["mean"])
         if p.get("from_average") and self.step == 0:
             self.model.load_state_dict(self.average)
             # The average starts anew: modules that `begin` sets are no mean of what they were and what they become.

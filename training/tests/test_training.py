@@ -166,3 +166,20 @@ def test_training_starts_from_shipped_weights_at_a_phase(tmp_path):
         assert all(torch.equal(state[k], v.float()) for k, v in shipped.items())
     with pytest.raises(ValueError, match="no phase called three in .*; there are one, two"):
         trainer.start(tmp_path / "shipped.safetensors", "three")
+
+
+def test_the_mean_of_two_phases_leaves_the_memory_alone(tmp_path):
+    from nano.train import Trainer
+
+    trainer = Trainer(tmp_path, tmp_path, threads=1)
+    state = model.build(64).state_dict()
+    for name, value in (("one", 1.0), ("two", 3.0)):
+        trainer.average = {k: torch.full_like(v, value) for k, v in state.items()}
+        trainer.keep(name)
+    trainer.average = {k: torch.full_like(v, 7.0) for k, v in state.items()}
+    mean = trainer.mean_of(["one", "two"])
+    for key, value in (
+        ("image_encoder.trunk.pos_embed", 2), ("sam_mask_decoder.iou_token.weight", 2), ("no_mem_embed", 2),
+        ("memory_encoder.out_proj.weight", 7), ("maskmem_tpos_enc", 7), ("obj_ptr_proj.layers.0.weight", 7), ("no_obj_ptr", 7),
+    ):  # fmt: skip
+        assert (mean[key] == value).all(), key
