@@ -77,16 +77,16 @@ export class VideoHost {
   }
 
   /** @param {RequestTable['openVideo']['body']} body @param {Engine} engine @param {import('./picture.js').Decode} decode */
-  async #open({ source, maxDimension, maxFrames }, engine, decode) {
-    if (source.kind === 'live') return JSON.parse(engine.open_live(JSON.stringify({ width: source.width, height: source.height })));
+  async #open({ source, maxDimension, maxFrames, correctionsStand }, engine, decode) {
+    if (source.kind === 'live') return JSON.parse(engine.open_live(JSON.stringify({ width: source.width, height: source.height, corrections_stand: correctionsStand })));
     if (source.kind === 'animation') {
       const bytes = new Uint8Array(await source.blob.arrayBuffer());
-      return JSON.parse(engine.open_animation(bytes, JSON.stringify({ max_dimension: maxDimension, max_frames: maxFrames })));
+      return JSON.parse(engine.open_animation(bytes, JSON.stringify({ max_dimension: maxDimension, max_frames: maxFrames, corrections_stand: correctionsStand })));
     }
     const { reader, frames, width, height } = source;
     // The engine is lent to the call that waits for a frame; decoding needs no more than the module.
     const read = async (/** @type {number} */ index) => pixelsFromPicture(await this.#ask(reader, index), decode);
-    return JSON.parse(engine.open_video(JSON.stringify({ frames, width, height, max_dimension: maxDimension }), read));
+    return JSON.parse(engine.open_video(JSON.stringify({ frames, width, height, max_dimension: maxDimension, corrections_stand: correctionsStand }), read));
   }
 
   /** @param {number} reader @param {number} index @returns {Promise<Picture>} */

@@ -201,6 +201,11 @@ export interface VideoOptions extends CallOptions {
   maxFrameDimension?: number;
   /** The first so many frames are used (default 300; 0: all). */
   maxFrames?: number;
+  /**
+   * Whether a prompt on a frame that was tracked already stands when a later pass comes over that frame (default true). The official
+   * predictor forgets it there unless its `add_all_frames_to_correct_as_cond` is set; false follows it.
+   */
+  correctionsStand?: boolean;
 }
 
 export interface VideoPrompt {

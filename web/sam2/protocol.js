@@ -105,7 +105,7 @@
  * @property {{ body: { image: number, prompt: WirePrompt }, reply: { prediction: number, decodeMs: number, masks: WireMask[], device: DeviceInfo } }} predict
  * @property {{ body: { prediction: number, index: number, format: 'svg' | 'polygons' }, reply: string | null }} outline
  * @property {{ body: { image: number }, reply: null }} dropImage
- * @property {{ body: { source: WireVideo, maxDimension: number, maxFrames: number }, reply: OpenedVideo }} openVideo
+ * @property {{ body: { source: WireVideo, maxDimension: number, maxFrames: number, correctionsStand: boolean }, reply: OpenedVideo }} openVideo
  * @property {{ body: { video: number, prompt: WireVideoPrompt }, reply: WireFrame }} videoPrompt
  * @property {{ body: { video: number, prompt: WireMaskPrompt }, reply: WireFrame }} videoMask
  * @property {{ body: { video: number, object: number }, reply: WireFrame[] }} videoRemove

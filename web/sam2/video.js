@@ -59,12 +59,12 @@ export class Sam2Video {
   /**
    * @param {EngineSession} session
    * @param {Source} source
-   * @param {{ maxFrameDimension: number, maxFrames: number, fps: number | null, notes: string[] }} settings
+   * @param {{ maxFrameDimension: number, maxFrames: number, correctionsStand: boolean, fps: number | null, notes: string[] }} settings
    */
-  constructor(session, source, { maxFrameDimension, maxFrames, fps, notes }) {
+  constructor(session, source, { maxFrameDimension, maxFrames, correctionsStand, fps, notes }) {
     this.#session = session;
     this.#source = source;
-    this.#limits = { maxDimension: maxFrameDimension, maxFrames };
+    this.#limits = { maxDimension: maxFrameDimension, maxFrames, correctionsStand };
     this.fps = fps;
     /** Lines for people: frames made smaller, frames cut off. */
     this.notes = notes;

@@ -15,14 +15,18 @@ use serde_json::{Value, json};
 use wasm_bindgen::prelude::*;
 use web_time::Instant;
 
-/// Image features and memories that one video keeps: a third of native, for 4 GiB are all there is. A
-/// correction stands, for the page's next pass begins on the corrected frame.
-const OPTIONS: VideoOptions = VideoOptions {
-    feature_bytes: 160 << 20,
-    memory_bytes: 192 << 20,
-    objects_per_pass: None,
-    add_all_frames_to_correct_as_cond: true,
-};
+/// Image features and memories that one video keeps: a third of native, for 4 GiB are all there is.
+///
+/// `corrections_stand`: left out it is true, for a page's next pass begins on the corrected frame; the official
+/// predictor's way, which such a pass undoes, is there for those who hold one against the other.
+fn video_options(corrections_stand: Option<bool>) -> VideoOptions {
+    VideoOptions {
+        feature_bytes: 160 << 20,
+        memory_bytes: 192 << 20,
+        objects_per_pass: None,
+        add_all_frames_to_correct_as_cond: corrections_stand.unwrap_or(true),
+    }
+}
 
 /// An open video and the pass under way in it.
 pub struct Video {
@@ -38,6 +42,7 @@ struct ClipJson {
     height: usize,
     #[serde(default)]
     max_dimension: usize,
+    corrections_stand: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -45,13 +50,15 @@ struct ClipJson {
 struct LimitsJson {
     max_dimension: usize,
     max_frames: usize,
+    corrections_stand: Option<bool>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct SizeJson {
+struct LiveJson {
     width: usize,
     height: usize,
+    corrections_stand: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -154,11 +161,15 @@ impl Engine {
         let size = ImageSize { width, height };
         let frames = JsFrames::new(clip.frames, size, clip.max_dimension, read);
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(model, Box::new(frames), OPTIONS);
+        let video = VideoPredictor::new(
+            model,
+            Box::new(frames),
+            video_options(clip.corrections_stand),
+        );
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
     }
 
-    /// Opens an animated GIF, WebP or PNG. JSON in: max_dimension, max_frames; out as `open_video`, and
+    /// Opens an animated GIF, WebP or PNG. JSON in: max_dimension, max_frames, corrections_stand; out as `open_video`, and
     /// fps, more (whether frames were cut off).
     ///
     /// # Errors
@@ -169,18 +180,27 @@ impl Engine {
         let frames = frames.map_err(|e| to_js(&e))?;
         let more = json!({ "fps": frames.fps(), "more": frames.has_more() });
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(model, Box::new(frames), OPTIONS);
+        let video = VideoPredictor::new(
+            model,
+            Box::new(frames),
+            video_options(limits.corrections_stand),
+        );
         self.keep(video.map_err(|e| to_js(&e))?, more)
     }
 
-    /// Opens a live video. JSON in: width, height; out as `open_video`.
+    /// Opens a live video. JSON in: width, height, corrections_stand; out as `open_video`.
     ///
     /// # Errors
     /// `bad_setting` for a model that cannot track.
     pub fn open_live(&mut self, options: String) -> Result<String, JsValue> {
-        let SizeJson { width, height } = parse(&options)?;
+        let LiveJson {
+            width,
+            height,
+            corrections_stand,
+        } = parse(&options)?;
         let size = ImageSize { width, height };
-        let video = VideoPredictor::live(self.shared_model()?, size, OPTIONS);
+        let options = video_options(corrections_stand);
+        let video = VideoPredictor::live(self.shared_model()?, size, options);
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
     }
 

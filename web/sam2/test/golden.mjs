@@ -49,7 +49,7 @@ export async function stepsOf(prompts) {
  * @param {number | null} [most] frames of the last pass after its first
  */
 export async function trackedBy(sam, frames, steps, bothWays, countsFromMask, most = null) {
-  const video = await sam.openVideo(frames, { maxFrames: 0 });
+  const video = await sam.openVideo(frames, { maxFrames: 0, correctionsStand: false });
   /** @type {Record<string, string>} */
   let masks = {};
   const keep = ({ frame, objects }, only) => {
