@@ -34,7 +34,7 @@ test('the server\'s limits hold, and masks that come with a clip are loaded when
   await page.waitForFunction(() => document.querySelector('.lane')?.dataset.tracked === '1');
   await hooks.waitFor('idle');
   assert.match(await page.locator('#frame-counter').innerText(), /of 8 /);
-  assert.match(await page.locator('#clip-notes').innerText(), new RegExp(`${FRAMES} frames, the first 8 are used.*320x180 -> 160x90`));
+  assert.match(await page.locator('#clip-notes').innerText(), new RegExp(`the first 8 of ${FRAMES} frames are used.*320x180 -> 160x90`));
   assert.deepEqual(hooks.complaints, []);
   await hooks.context.close();
 });
