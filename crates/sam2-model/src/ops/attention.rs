@@ -1,10 +1,11 @@
 //! Scaled dot-product attention over interleaved heads, and Hiera's windows.
 
 use super::cpu::attention::{self as kernel, Sizes, Tokens};
+use super::cpu::windows as window_kernel;
 use super::{GPU_ELEMENTS, cpu, cpu_data};
 use burn::tensor::{Tensor, activation};
 
-pub use kernel::Windows;
+pub use window_kernel::Windows;
 
 /// `softmax(q k^T / sqrt(d)) v` for `q [B, N, heads * d]`, `k [B, M, heads * d]`,
 /// `v [B, M, heads * e]`, heads interleaved in the last dimension: `[B, N, heads * e]`.
@@ -57,7 +58,7 @@ pub fn window_attention(qkv: Tensor<4>, bias: &Tensor<1>, w: Windows) -> Tensor<
     let stride = if w.pool { 2 } else { 1 };
     let (out_h, out_w) = (height / stride, width / stride);
     if let (Some(cpu), Some(bias)) = (cpu_data(&qkv), cpu_data(bias)) {
-        let out = kernel::window_attention(&cpu.data(), &bias.data(), w);
+        let out = window_kernel::window_attention(&cpu.data(), &bias.data(), w);
         return cpu::into_tensor(out, [b, out_h, out_w, c]);
     }
     let (rows, cols) = (height.div_ceil(w.window), width.div_ceil(w.window));
@@ -97,7 +98,7 @@ pub fn max_pool_2x2(x: Tensor<4>) -> Tensor<4> {
     let [b, h, w, c] = x.dims();
     if let Some(cpu) = cpu_data(&x) {
         return cpu::into_tensor(
-            kernel::max_pool_2x2(&cpu.data(), [b, h, w, c]),
+            window_kernel::max_pool_2x2(&cpu.data(), [b, h, w, c]),
             [b, h / 2, w / 2, c],
         );
     }

@@ -14,6 +14,7 @@ pub mod gemm;
 pub mod norm;
 pub mod parallel;
 pub mod simd;
+pub mod windows;
 
 use burn::backend::NdArray;
 use burn::tensor::Tensor;
