@@ -1,81 +1,27 @@
 //! `SAM2ImagePredictor` (sam2/sam2_image_predictor.py): a picture is encoded once, then each prompt
 //! costs the prompt encoder, the mask decoder and one read.
 
-use crate::checked::{Answer, Held, Input, Ladder, Seal, guarded, read, read_answer_of, verify};
-use crate::device::{DeviceKind, Runtime};
+mod embedding;
+mod features;
+
+pub use embedding::ImageEmbedding;
+pub use features::Features;
+
+use crate::checked::{Answer, Ladder, guarded, read_answer_of};
 #[cfg(feature = "fault-injection")]
 use crate::inject::{self, Site};
 use crate::model::SharedModel;
 use crate::prompt::{LowResMask, Prompt};
 use crate::{Error, Model};
-use burn::tensor::Tensor;
 use sam2_image::{ImageSize, Mask, RgbImage, preprocess, upsample_threshold};
-use sam2_model::ops::cpu::CpuTensor;
 use sam2_model::ops::from_vec;
-use sam2_model::sam::mask_decoder::HighResFeatures;
 use sam2_model::sam::prompt_encoder::PromptPoint;
 use sam2_model::select::select;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Masks are where the logits are above this (`mask_threshold`).
 pub const MASK_THRESHOLD: f32 = 0.0;
-
-/// A picture that was encoded. Decoding takes it, so that an answer can never belong to another
-/// picture.
-#[derive(Debug)]
-pub struct ImageEmbedding {
-    image: ImageSize,
-    /// `[1, 3, S, S]` in this computer's memory, kept so that the picture can be encoded again: where
-    /// the embedding was found damaged, or the CPU has to take over.
-    input: Tensor<4>,
-    encoded: Mutex<Encoded>,
-}
-
-/// The network's view of a picture.
-#[derive(Debug, Clone)]
-struct Encoded {
-    /// `[1, HW, C]`, with `no_mem_embed` where the model adds it.
-    embed: Tensor<3>,
-    high_res: Option<HighResFeatures>,
-    device: DeviceKind,
-    /// Of both, taken when they were made.
-    seal: Seal,
-}
-
-/// What an embedding's seal is taken of.
-fn held(embed: &Tensor<3>, high_res: Option<&HighResFeatures>) -> Held {
-    let held = Held::new("the picture's embedding").with(embed);
-    match high_res {
-        Some(HighResFeatures { s0, s1 }) => held.with(s0).with(s1),
-        None => held,
-    }
-}
-
-impl Encoded {
-    fn input(&self) -> Input {
-        Input {
-            held: held(&self.embed, self.high_res.as_ref()),
-            seal: self.seal.clone(),
-        }
-    }
-}
-
-impl ImageEmbedding {
-    /// Size of the oriented picture.
-    pub fn image_size(&self) -> ImageSize {
-        self.image
-    }
-}
-
-/// The features as the official code lays them out, for comparisons.
-#[derive(Debug, Clone)]
-pub struct Features {
-    /// Values and shape `[1, C, H, W]` of `image_embed`.
-    pub embed: (Vec<f32>, [usize; 4]),
-    /// The high-resolution features, stride 4 and 8.
-    pub high_res: Vec<(Vec<f32>, [usize; 4])>,
-}
 
 /// One mask of an answer.
 #[derive(Debug, Clone)]
@@ -183,85 +129,6 @@ impl ImagePredictor {
         on_block: &dyn Fn(usize, usize),
     ) -> Result<ImageEmbedding, Error> {
         self.embed(input, image, on_block).await
-    }
-
-    async fn embed(
-        &self,
-        input: Vec<f32>,
-        image: ImageSize,
-        on_block: &dyn Fn(usize, usize),
-    ) -> Result<ImageEmbedding, Error> {
-        let size = self.model.config().image_size;
-        if input.len() != 3 * size * size {
-            let text = format!("the preprocessed picture is not 3 x {size} x {size}");
-            return Err(Error::Setting(text));
-        }
-        let cpu = Runtime::cpu("the picture is kept here");
-        let input = from_vec(input, [1, 3, size, size], cpu.device());
-        let mut ladder = Ladder::new(&self.model);
-        loop {
-            let made = async {
-                let encoded = self.encode(&input, on_block).await?;
-                verify(self.model.runtime(), &encoded.input()).await?;
-                Ok(encoded)
-            };
-            let error = match guarded(self.model.runtime(), made).await {
-                Ok(encoded) => {
-                    ladder.passed();
-                    let encoded = Mutex::new(encoded);
-                    return Ok(ImageEmbedding {
-                        image,
-                        input,
-                        encoded,
-                    });
-                }
-                Err(error) => at(error, image),
-            };
-            ladder.refuse(&self.model, error)?;
-        }
-    }
-
-    /// The image encoder, and the seal of what it made.
-    async fn encode(
-        &self,
-        input: &Tensor<4>,
-        on_block: &dyn Fn(usize, usize),
-    ) -> Result<Encoded, Error> {
-        self.encodes.fetch_add(1, Ordering::Relaxed);
-        let (base, runtime) = (self.model.base(), self.model.runtime());
-        let input = match (runtime.kind, CpuTensor::new(input.clone())) {
-            (DeviceKind::Gpu, Some(values)) => {
-                from_vec(values.data().into_owned(), input.dims(), base.device())
-            }
-            // The same memory: nothing is copied.
-            _ => input.clone(),
-        };
-        let features = base.forward_image_telling(input, on_block);
-        let (embed, high_res) = (base.image_embedding(&features), features.high_res);
-        let seal = Seal::take(runtime, &held(&embed, high_res.as_ref()));
-        #[cfg(feature = "fault-injection")]
-        let embed = inject::tensor(runtime.kind, Site::Embedding, embed).await?;
-        Ok(Encoded {
-            embed,
-            high_res,
-            device: runtime.kind,
-            seal,
-        })
-    }
-
-    fn lock<'a>(&self, embedding: &'a ImageEmbedding) -> std::sync::MutexGuard<'a, Encoded> {
-        // A panic while it was held cannot have left it half-written: it is replaced whole.
-        embedding
-            .encoded
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Encodes the picture again, where the model works now.
-    async fn encode_again(&self, embedding: &ImageEmbedding) -> Result<(), Error> {
-        let encoded = self.encode(&embedding.input, &|_, _| {}).await?;
-        *self.lock(embedding) = encoded;
-        Ok(())
     }
 
     /// Masks for a prompt (`predict`), with small holes and islands removed as `clean_up` says.
@@ -373,34 +240,6 @@ impl ImagePredictor {
         );
         let sigmoid = base.config.iou_prediction_use_sigmoid;
         read_answer_of(runtime, &output, sigmoid, None, &inputs).await
-    }
-
-    /// The features of an encoded picture, planes first, as the official predictor keeps them.
-    ///
-    /// # Errors
-    /// As [`ImagePredictor::predict`].
-    pub async fn features(&self, embedding: &ImageEmbedding) -> Result<Features, Error> {
-        let Encoded {
-            embed, high_res, ..
-        } = self.lock(embedding).clone();
-        let [_, hw, c] = embed.dims();
-        let side = hw.isqrt();
-        let embed = self.planes(embed.reshape([1, side, side, c])).await?;
-        let mut levels = Vec::new();
-        if let Some(HighResFeatures { s0, s1 }) = high_res {
-            levels = vec![self.planes(s0).await?, self.planes(s1).await?];
-        }
-        Ok(Features {
-            embed,
-            high_res: levels,
-        })
-    }
-
-    async fn planes(&self, x: Tensor<4>) -> Result<(Vec<f32>, [usize; 4]), Error> {
-        let [b, h, w, c] = x.dims();
-        let values = x.permute([0, 3, 1, 2]).reshape([b * c * h * w]);
-        let values = read(self.model.runtime(), "the features", values).await?;
-        Ok((values, [b, c, h, w]))
     }
 }
 
