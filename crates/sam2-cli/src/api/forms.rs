@@ -3,7 +3,7 @@
 use super::prompt::{Prompt, Segmentation};
 use super::propagation::Progress;
 use super::session::{KnownMask, KnownObject, PlacedMask, VideoSession};
-use crate::segment::sink::Segmentation as Written;
+use crate::segment::line::Segmentation as Written;
 use sam2::video::{ObjectId, PassOptions};
 use serde::{Deserialize, Serialize};
 

@@ -2,6 +2,7 @@
 
 mod inputs;
 mod job;
+pub mod line;
 pub mod mask_input;
 mod pipeline;
 pub mod prompts;

@@ -4,7 +4,8 @@
 
 use super::inputs::Input;
 use super::job::SegmentJob;
-use super::sink::{Features, Message, OVERLAY, Sink, Timings, cutout_file, mask_file};
+use super::line::Timings;
+use super::sink::{Features, Message, OVERLAY, Sink, cutout_file, mask_file};
 use crate::progress::Progress;
 use crate::{CliError, files, progress};
 use sam2::image::{DecodeLimits, ImageSize, RgbImage, decode, preprocess};

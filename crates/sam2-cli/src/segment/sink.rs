@@ -1,13 +1,13 @@
 //! The last stage: answers become PNG, NumPy arrays and JSON.
 
 use super::job::SegmentJob;
+use super::line::{FailedLine, FailedReason, Line, LineImage, LineMask, Timings};
 use super::pipeline::{Tally, report};
 use crate::npz::NpzWriter;
 use crate::progress::Progress;
 use crate::{CliError, files, output};
-use sam2::image::{ImageSize, OverlayStyle, RgbImage, Rle, cut_out_png, draw_overlay};
+use sam2::image::{ImageSize, OverlayStyle, RgbImage, cut_out_png, draw_overlay};
 use sam2::{Model, PredictedMask, Prediction};
-use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Receiver;
 
@@ -39,75 +39,6 @@ pub enum Message {
 
 /// The features of one picture, `[1, C, H, W]` each.
 pub struct Features(pub sam2::image_predictor::Features);
-
-/// Milliseconds of a picture's stages.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct Timings {
-    /// File, decoding, resize and normalisation; runs beside the picture before it.
-    pub read: f64,
-    /// The image encoder.
-    pub encode: f64,
-    /// All prompts.
-    pub decode: f64,
-}
-
-/// One line of `--json`.
-#[derive(Debug, Serialize)]
-struct Line<'a> {
-    schema: u32,
-    file: String,
-    image: LineImage,
-    device: &'a str,
-    model: &'a str,
-    timings_ms: Timings,
-    masks: Vec<LineMask>,
-}
-
-#[derive(Debug, Serialize)]
-struct LineImage {
-    width: usize,
-    height: usize,
-    /// Sizes, boxes and masks are those of the picture with its EXIF orientation applied.
-    oriented: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct LineMask {
-    prompt: usize,
-    iou: f32,
-    area: usize,
-    /// x, y, width, height in pixels.
-    bbox: [usize; 4],
-    segmentation: Segmentation,
-}
-
-#[derive(Debug, Serialize)]
-pub struct Segmentation {
-    /// Height, width.
-    size: [usize; 2],
-    counts: String,
-}
-
-impl Segmentation {
-    pub fn new(rle: &Rle) -> Self {
-        Self {
-            size: rle.size(),
-            counts: rle.counts_string(),
-        }
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct FailedLine<'a> {
-    file: String,
-    error: FailedReason<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct FailedReason<'a> {
-    code: &'a str,
-    message: String,
-}
 
 /// One colour per prompt in an overlay, told apart by most eyes (Okabe and Ito).
 pub const COLORS: [[u8; 3]; 7] = [
@@ -340,7 +271,7 @@ impl<'a> Sink<'a> {
         if self.job.json {
             picture
                 .masks
-                .extend(answer.masks.iter().map(|m| line_mask(prompt, m)));
+                .extend(answer.masks.iter().map(|m| LineMask::new(prompt, m)));
         }
         Ok(())
     }
@@ -356,17 +287,6 @@ impl<'a> Sink<'a> {
             return Ok(());
         }
         files::write(path, &bytes().map_err(sam2::Error::from)?)
-    }
-}
-
-fn line_mask(prompt: usize, mask: &PredictedMask) -> LineMask {
-    let rle = mask.mask.to_rle();
-    LineMask {
-        prompt,
-        iou: mask.iou,
-        area: rle.area(),
-        bbox: rle.bbox_xywh(),
-        segmentation: Segmentation::new(&rle),
     }
 }
 
