@@ -2,13 +2,31 @@
 //! the frame's features look at each other, then at the memories of earlier frames.
 
 use crate::ops::norm::EPS_DEFAULT;
-use crate::ops::{Activation, AxialRope, LayerNorm, Linear, attention, from_vec, mlp_residual};
+use crate::ops::{
+    Activation, AxialRope, LayerNorm, Linear, attention, attention_in_parts, from_vec, mlp_residual,
+};
 use crate::position_encoding;
 use crate::weights::{LoadError, Weights};
 use burn::tensor::Tensor;
 use sam2_checkpoint::config::{
     Activation as ActivationName, MemoryAttentionLayerConfig, ModelConfig, RoPEAttentionConfig,
 };
+
+/// Keys and values, `[B, M, D]`, that one tensor may hold.
+#[derive(Debug)]
+struct KeyPart {
+    k: Tensor<3>,
+    v: Tensor<3>,
+    /// The last of them (object pointers) have no place, the others are whole maps (the official
+    /// `num_k_exclude_rope`).
+    unplaced: usize,
+}
+
+impl KeyPart {
+    fn len(&self) -> usize {
+        self.k.dims()[1]
+    }
+}
 
 /// `RoPEAttention`: attention whose queries and keys are turned by their place in the map.
 #[derive(Debug)]
@@ -48,31 +66,41 @@ impl RoPEAttention {
         })
     }
 
-    /// `residual + out_proj(attention)`. `q [B or 1, N, C]`, `k` and `v` `[B, M, D]`,
-    /// `residual [B or 1, N, C]`; the last `num_k_exclude_rope` keys (object pointers) have no place.
-    fn forward_add(
-        &self,
-        q: Tensor<3>,
-        k: Tensor<3>,
-        v: Tensor<3>,
-        num_k_exclude_rope: usize,
-        residual: Tensor<3>,
-    ) -> Tensor<3> {
-        let ([_, n, c], [b, m, width]) = (q.dims(), v.dims());
+    /// `residual + out_proj(attention)`. `q [B or 1, N, C]`, `residual [B or 1, N, C]`, and one part of
+    /// the keys at least.
+    fn forward_add(&self, q: Tensor<3>, parts: &[KeyPart], residual: Tensor<3>) -> Tensor<3> {
+        let [_, n, c] = q.dims();
+        let [b, _, width] = parts.first().map_or([1; 3], |part| part.v.dims());
         let heads = self.num_heads;
         let q = self
             .rope
             .apply(self.q_proj.forward(q), heads, n)
             .expand([b, n, self.internal_dim]);
-        let k = self
-            .rope
-            .apply(self.k_proj.forward(k), heads, m - num_k_exclude_rope);
-        let attended = if heads == 1 && width < self.internal_dim {
-            // The weights of a query sum to 1, so the projection of the mean is the mean of the
-            // projections: with 64 channels of memory against 256, a third of the work less.
-            self.v_proj.forward(attention(q, k, v, 1))
-        } else {
-            attention(q, k, self.v_proj.forward(v), heads)
+        // The weights of a query sum to 1, so the projection of the mean is the mean of the
+        // projections: with 64 channels of memory against 256, a third of the work less.
+        let project_mean = heads == 1 && width < self.internal_dim;
+        let projected = |part: &KeyPart| {
+            let k = self.k_proj.forward(part.k.clone());
+            let placed = part.len() - part.unplaced;
+            let v = match project_mean {
+                true => part.v.clone(),
+                false => self.v_proj.forward(part.v.clone()),
+            };
+            (self.rope.apply(k, heads, placed), v)
+        };
+        let attended = match parts {
+            [all] => {
+                let (k, v) = projected(all);
+                attention(q, k, v, heads)
+            }
+            parts => {
+                let most = parts.iter().map(KeyPart::len).max().unwrap_or(1);
+                attention_in_parts(q, parts.iter().map(projected), most, heads)
+            }
+        };
+        let attended = match project_mean {
+            true => self.v_proj.forward(attended),
+            false => attended,
         };
         self.out_proj
             .forward_add(attended, residual.expand([b, n, c]))
@@ -123,29 +151,24 @@ impl MemoryAttentionLayer {
         })
     }
 
-    /// `tgt [B or 1, N, C]`, `query_pos [1, N, C]`, `keys` and `memory` `[B, M, D]`, to `[B, N, C]`.
-    fn forward(
-        &self,
-        tgt: Tensor<3>,
-        query_pos: &Tensor<3>,
-        keys: &Tensor<3>,
-        memory: &Tensor<3>,
-        num_k_exclude_rope: usize,
-    ) -> Tensor<3> {
+    /// `tgt [B or 1, N, C]`, `query_pos [1, N, C]`, and the memories, to `[B, N, C]`.
+    fn forward(&self, tgt: Tensor<3>, query_pos: &Tensor<3>, memory: &[KeyPart]) -> Tensor<3> {
         let placed = |x: &Tensor<3>, add: bool| match add {
             true => x.clone() + query_pos.clone(),
             false => x.clone(),
         };
         let normed = self.norm1.forward(tgt.clone());
         let q = placed(&normed, self.pos_enc_at_attn);
-        let tgt = self.self_attn.forward_add(q.clone(), q, normed, 0, tgt);
+        let itself = KeyPart {
+            k: q.clone(),
+            v: normed,
+            unplaced: 0,
+        };
+        let tgt = self.self_attn.forward_add(q, &[itself], tgt);
 
         let normed = self.norm2.forward(tgt.clone());
         let q = placed(&normed, self.pos_enc_at_cross_attn_queries);
-        let (keys, memory) = (keys.clone(), memory.clone());
-        let tgt = self
-            .cross_attn_image
-            .forward_add(q, keys, memory, num_k_exclude_rope, tgt);
+        let tgt = self.cross_attn_image.forward_add(q, memory, tgt);
 
         mlp_residual(
             tgt,
@@ -155,6 +178,17 @@ impl MemoryAttentionLayer {
             &self.linear2,
         )
     }
+}
+
+/// Tokens of the memories of `B` objects: all of them, or as many as one tensor on a GPU may hold.
+#[derive(Debug, Clone)]
+pub struct MemoryPart {
+    /// `[B, M, D]`.
+    pub tokens: Tensor<3>,
+    /// Where and when they are from, `[B, M, D]`.
+    pub places: Tensor<3>,
+    /// So many of the last tokens are those of object pointers; the others are whole maps.
+    pub pointer_tokens: usize,
 }
 
 /// `MemoryAttention`.
@@ -186,28 +220,26 @@ impl MemoryAttention {
         })
     }
 
-    /// The frame's features `curr [1, N, C]`, conditioned on the memories of `B` objects: `memory` and
-    /// `memory_pos` `[B, M, D]`, whose last `num_obj_ptr_tokens` tokens are object pointers and the
-    /// others whole maps. To `[B, N, C]`.
+    /// The frame's features `curr [1, N, C]`, conditioned on the memories of `B` objects, which come in
+    /// one part at least. To `[B, N, C]`.
     ///
     /// All objects share the frame, so the first layer's self-attention runs once for all of them.
-    pub fn forward(
-        &self,
-        curr: Tensor<3>,
-        memory: Tensor<3>,
-        memory_pos: Tensor<3>,
-        num_obj_ptr_tokens: usize,
-    ) -> Tensor<3> {
-        let keys = match self.pos_enc_at_cross_attn_keys {
-            true => memory.clone() + memory_pos,
-            false => memory.clone(),
+    pub fn forward(&self, curr: Tensor<3>, memory: Vec<MemoryPart>) -> Tensor<3> {
+        let keys = |part: MemoryPart| KeyPart {
+            k: match self.pos_enc_at_cross_attn_keys {
+                true => part.tokens.clone() + part.places,
+                false => part.tokens.clone(),
+            },
+            v: part.tokens,
+            unplaced: part.pointer_tokens,
         };
+        let memory: Vec<KeyPart> = memory.into_iter().map(keys).collect();
         let mut output = match self.pos_enc_at_input {
             true => curr + self.curr_pos.clone() * 0.1,
             false => curr,
         };
         for layer in &self.layers {
-            output = layer.forward(output, &self.curr_pos, &keys, &memory, num_obj_ptr_tokens);
+            output = layer.forward(output, &self.curr_pos, &memory);
         }
         self.norm.forward(output)
     }

@@ -5,6 +5,7 @@
 //! which the GPU runs, and one of our own kernels for the CPU ([`cpu`]).
 
 pub mod attention;
+mod attention_parts;
 pub mod conv;
 pub mod cpu;
 pub mod linear;
@@ -12,6 +13,7 @@ pub mod norm;
 pub mod rope;
 
 pub use attention::{Windows, attention, max_pool_2x2, window_attention};
+pub use attention_parts::attention_in_parts;
 pub use conv::{
     Conv2d, ConvTranspose2x2, DepthwiseConv2d, PatchEmbed, PatchLinear, upsample_nearest_2x,
 };

@@ -17,6 +17,7 @@ use super::weights::weights;
 use crate::device::{DeviceKind, Runtime};
 use burn::tensor::Tensor;
 use sam2_image::{Fingerprint, MaskFault};
+use sam2_model::ops::GPU_ELEMENTS;
 use sam2_model::ops::cpu::CpuTensor;
 
 /// Half a unit in the last place of 1 in f32.
@@ -110,9 +111,18 @@ fn fingerprint(tensor: &Tensor<2>) -> Fingerprint {
 
 /// `[tensors * NUMBERS]`. Tensors of one shape go through together: a batch of objects has hundreds.
 fn numbers(runtime: &Runtime, tensors: &[Tensor<2>]) -> Tensor<1> {
-    let groups = tensors.chunk_by(|a, b| a.dims() == b.dims());
-    let groups = groups.map(|group| numbers_of_group(runtime, group));
-    Tensor::cat(groups.collect(), 0)
+    let numbers = groups(tensors, GPU_ELEMENTS).map(|group| numbers_of_group(runtime, group));
+    Tensor::cat(numbers.collect(), 0)
+}
+
+/// Neighbours of one shape, no more of them than one tensor of so many elements holds: an object may look
+/// at hundreds of prompted frames.
+fn groups(tensors: &[Tensor<2>], elements: usize) -> impl Iterator<Item = &[Tensor<2>]> {
+    let alike = tensors.chunk_by(|a, b| a.dims() == b.dims());
+    alike.flat_map(move |group| {
+        let each: usize = group.first().map_or(1, |x| x.dims().iter().product());
+        group.chunks((elements / each.max(1)).max(1))
+    })
 }
 
 fn numbers_of_group(runtime: &Runtime, tensors: &[Tensor<2>]) -> Tensor<1> {
@@ -289,6 +299,32 @@ mod tests {
         for made in [vec![0.0; 64], unsound] {
             assert!(verdict(made.clone(), made).is_err());
         }
+    }
+
+    #[test]
+    fn tensors_go_through_together_up_to_what_one_tensor_may_hold() {
+        let runtime = Runtime::cpu("a test");
+        let tensor = |rows| from_vec(vec![0.0; rows * 4], [rows, 4], runtime.device());
+        let tensors = [2, 2, 2, 2, 2, 3, 3, 9].map(tensor);
+        let lengths =
+            |elements| -> Vec<usize> { groups(&tensors, elements).map(<[_]>::len).collect() };
+        assert_eq!(lengths(1 << 10), [5, 2, 1]);
+        assert_eq!(lengths(16), [2, 2, 1, 1, 1, 1]);
+        // And one by one they give the same numbers, in the same order.
+        let waves: Vec<Tensor<2>> = (0..5)
+            .map(|i| (0..8).map(|j| ((i * 8 + j) as f32).sin()).collect())
+            .map(|values| from_vec(values, [2, 4], runtime.device()))
+            .collect();
+        let read = |x: Tensor<1>| -> Vec<f32> { x.into_data().try_into_vec().unwrap() };
+        let together = read(numbers(&runtime, &waves));
+        let apart = waves.chunks(1).flat_map(|one| read(numbers(&runtime, one)));
+        assert!(
+            together
+                .iter()
+                .zip(apart)
+                .all(|(a, b)| (a - b).abs() < 1e-7)
+        );
+        assert_eq!(together.len(), 5 * NUMBERS);
     }
 
     #[test]
