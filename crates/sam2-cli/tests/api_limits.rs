@@ -232,6 +232,39 @@ fn beyond_this_machine_a_token_is_needed_and_the_api_is_off_by_default() {
     Run::of(&mut common::sam2(folder.path(), &args)).fails(2, "--api");
 }
 
+#[cfg(unix)]
+#[test]
+fn frames_that_somebody_removed_are_a_fault_of_the_storage() {
+    let programs = tempfile::tempdir().unwrap();
+    let path = common::fake_ffmpeg(programs.path(), Some(6), 6, false);
+    let service = Service::start_with(&[], &[("PATH", &path)]);
+    let open = || {
+        let opened = service.ask("POST", "/api/v1/uploads", &[], b"\0\0\0\x20ftypisom");
+        opened.header("location").unwrap().to_owned()
+    };
+    let session = open();
+    let temporary = service.folder.path().join("tmp");
+    let frames = std::fs::read_dir(&temporary).unwrap();
+    let frames = frames.map(|entry| entry.unwrap().path());
+    let frames = frames.filter(|path| path.is_dir());
+    frames.for_each(|path| std::fs::remove_dir_all(path).unwrap());
+    // Frame 0 was stored, the others were to be.
+    for (frame, what) in [
+        (0, "the stored frame 0 cannot be read back"),
+        (4, "frame 1 cannot be stored"),
+        (0, "the stored frame 0 cannot be read back"),
+    ] {
+        let click = json!({"frame": frame, "object": 1, "points": [[52, 54]], "labels": [1]});
+        let answer = service.post(&format!("{session}/prompts"), &click);
+        let detail = answer.problem(507, "storage_full");
+        assert!(detail.contains(what), "{detail}");
+        assert!(detail.contains("open the video again"), "{detail}");
+    }
+    // That helps.
+    let click = json!({"frame": 4, "object": 1, "points": [[52, 54]], "labels": [1]});
+    service.post(&format!("{}/prompts", open()), &click).is(200);
+}
+
 #[test]
 fn a_client_that_hangs_up_ends_its_propagation() {
     let service = Service::start(&[]);

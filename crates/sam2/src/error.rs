@@ -51,6 +51,9 @@ pub enum Error {
     /// A video or its frames.
     #[error("{0}")]
     Video(String),
+    /// Frames that cannot be kept in the temporary folder, or not read back from it: the video is fine.
+    #[error("{0}")]
+    Storage(String),
 }
 
 impl Error {
@@ -69,6 +72,7 @@ impl Error {
             Self::Cancelled => "cancelled",
             Self::Setting(_) => "bad_setting",
             Self::Video(_) => "unsupported_video",
+            Self::Storage(_) => "storage_full",
         }
     }
 
@@ -98,7 +102,8 @@ impl Error {
             | Self::DeviceLost(_)
             | Self::Fault(_)
             | Self::Checkpoint(_)
-            | Self::Config(_) => text.rfind("; "),
+            | Self::Config(_)
+            | Self::Storage(_) => text.rfind("; "),
             Self::Image(_) | Self::Prompt(_) | Self::Setting(_) | Self::Video(_) => {
                 text.rfind(": ").or_else(|| text.rfind("; "))
             }

@@ -29,7 +29,33 @@ pub(super) struct StoredFrames {
     size: ImageSize,
     /// Why no frame after the stored ones can be had. Asked again, the decoder that failed would say
     /// that the clip is over, and one whose frame could not be stored would give the one after it.
-    broken: Option<String>,
+    broken: Option<Broken>,
+}
+
+/// Kept in words: it is the answer for many frames.
+enum Broken {
+    /// The video.
+    Video(String),
+    /// The temporary folder.
+    Storage(String),
+}
+
+impl Broken {
+    fn error(&self) -> Error {
+        match self {
+            Self::Video(text) => Error::Video(text.clone()),
+            Self::Storage(text) => Error::Storage(text.clone()),
+        }
+    }
+}
+
+impl From<&Error> for Broken {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Storage(text) => Self::Storage(text.clone()),
+            other => Self::Video(other.to_string()),
+        }
+    }
 }
 
 impl StoredFrames {
@@ -49,7 +75,7 @@ impl StoredFrames {
         let folder = tempfile::Builder::new()
             .prefix("sam2-frames-")
             .tempdir()
-            .map_err(full)?;
+            .map_err(|e| not_stored(0, &e))?;
         let most = if max_frames == 0 {
             usize::MAX
         } else {
@@ -93,15 +119,15 @@ impl StoredFrames {
                 bytes
             }
         };
-        std::fs::write(self.path(index), bytes).map_err(full)?;
+        std::fs::write(self.path(index), bytes).map_err(|e| not_stored(index, &e))?;
         self.stored += 1;
         Ok(())
     }
 
     /// Stores one more frame; `false` at the end. After an error it is the same one for ever.
     fn advance(&mut self) -> Result<bool, Error> {
-        if let Some(reason) = &self.broken {
-            return Err(Error::Video(reason.clone()));
+        if let Some(broken) = &self.broken {
+            return Err(broken.error());
         }
         let index = self.stored;
         let stored = match (self.next)() {
@@ -111,7 +137,7 @@ impl StoredFrames {
                 .and_then(|frame| self.put(frame)),
         };
         if let Err(error) = &stored {
-            self.broken = Some(error.to_string());
+            self.broken = Some(error.into());
         }
         stored.map(|()| true)
     }
@@ -129,20 +155,27 @@ impl StoredFrames {
         if index >= self.len {
             return Err(beyond(index, self.len));
         }
-        let named =
-            |reason: String| Error::Video(format!("frame {index} cannot be read back: {reason}"));
-        let bytes = std::fs::read(self.path(index)).map_err(|e| named(e.to_string()))?;
+        let bytes = std::fs::read(self.path(index)).map_err(|e| not_read_back(index, &e))?;
         let limits = DecodeLimits {
             max_pixels: MAX_PIXELS,
             ..DecodeLimits::default()
         };
-        decode(&bytes, &limits).map_err(|e| named(e.to_string()))
+        decode(&bytes, &limits).map_err(|e| not_read_back(index, &e))
     }
 }
 
-fn full(error: std::io::Error) -> Error {
-    Error::Video(format!(
-        "frames cannot be stored in the temporary folder: {error}; set TMPDIR to a folder with room"
+fn not_stored(index: usize, error: &std::io::Error) -> Error {
+    Error::Storage(format!(
+        "frame {index} cannot be stored in the temporary folder ({error}); make room there, or set \
+         TMPDIR to a folder with room, and open the video again"
+    ))
+}
+
+/// It was there: somebody emptied the temporary folder, or its disk fails.
+fn not_read_back(index: usize, reason: &dyn std::fmt::Display) -> Error {
+    Error::Storage(format!(
+        "the stored frame {index} cannot be read back from the temporary folder ({reason}); open the \
+         video again, with TMPDIR set to a folder that nothing empties meanwhile"
     ))
 }
 
@@ -233,6 +266,46 @@ mod tests {
         frames.shorten(4);
         assert_eq!(frames.len(), 4);
         assert!(frames.frame(4).is_err() && frames.frame(3).is_ok());
+    }
+
+    #[test]
+    fn a_temporary_folder_that_is_damaged_is_no_fault_of_the_video() {
+        let hint = "open the video again";
+        for lossless in [true, false] {
+            let mut frames = StoredFrames::new(source(9, None), lossless, Some(9), 0, 0).unwrap();
+            frames.frame(3).unwrap();
+            // Cut short, filled with something else, gone.
+            let path = frames.path(1);
+            let whole = std::fs::read(&path).unwrap();
+            for bytes in [
+                &whole[..whole.len() / 2],
+                b"",
+                b"no picture at all",
+                &[0; 500],
+            ] {
+                std::fs::write(&path, bytes).unwrap();
+                let error = frames.frame(1).unwrap_err();
+                assert_eq!(error.code(), "storage_full", "{error}");
+                assert!(error.message().contains("stored frame 1 cannot be read"));
+                assert!(error.hint().contains(hint), "{error}");
+            }
+            std::fs::write(&path, &whole).unwrap();
+            assert!(frames.frame(1).is_ok(), "it is asked for anew each time");
+            std::fs::remove_dir_all(frames.folder.path()).unwrap();
+            let error = frames.frame(2).unwrap_err();
+            assert_eq!(error.code(), "storage_full", "{error}");
+            assert!(error.message().contains("stored frame 2"), "{error}");
+            // And those that were not stored yet; again and again, as the decoder has gone on.
+            for index in [5, 4, 5] {
+                let error = frames.frame(index).unwrap_err();
+                assert_eq!(error.code(), "storage_full", "{error}");
+                assert!(
+                    error.message().contains("frame 4 cannot be stored"),
+                    "{error}"
+                );
+                assert!(error.hint().contains(hint), "{error}");
+            }
+        }
     }
 
     #[test]
