@@ -22,6 +22,20 @@ pub enum CliError {
     /// A file whose content is not what the command reads.
     #[error("{path}: {reason}", path = .path.display())]
     BadFile { path: PathBuf, reason: String },
+    /// A file that is larger than its kind can be meant to be.
+    #[error(
+        "{path}: it has {bytes} bytes or more, and no more than {max_bytes} are read: is it the right \
+         file?",
+        path = .path.display()
+    )]
+    TooLarge {
+        path: PathBuf,
+        bytes: u64,
+        max_bytes: u64,
+    },
+    /// The engine, about a picture.
+    #[error("{path}: {}", as_typed(.source), path = .path.display())]
+    Picture { path: PathBuf, source: sam2::Error },
     /// The engine.
     #[error("{}", as_typed(.0))]
     Engine(#[from] sam2::Error),
@@ -84,11 +98,13 @@ impl CliError {
     /// The stable code of this error (the table in ARCHITECTURE.md).
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Usage(_) | Self::Settings(_) => "bad_setting",
+            Self::Usage(_) | Self::Settings(_) | Self::TooLarge { .. } => "bad_setting",
             Self::Prompt(_) => "bad_prompt",
             Self::Io { source, .. } if is_full(source) => "storage_full",
             Self::Io { .. } | Self::BadFile { .. } | Self::Partly { .. } => "bad_image",
-            Self::Engine(e) | Self::Model { source: e, .. } => e.code(),
+            Self::Engine(e) | Self::Model { source: e, .. } | Self::Picture { source: e, .. } => {
+                e.code()
+            }
             Self::NoModel(_) | Self::Manifest(_) | Self::Verify(_) | Self::Fetch { .. } => {
                 "bad_model"
             }
@@ -113,7 +129,7 @@ impl CliError {
     /// 1: work failed. 2: the command line, a setting or a prompt is wrong.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Prompt(_) | Self::Settings(_) => 2,
+            Self::Usage(_) | Self::Prompt(_) | Self::Settings(_) | Self::TooLarge { .. } => 2,
             Self::Partly { status, .. } => *status,
             Self::Engine(e) | Self::Model { source: e, .. } => match e.code() {
                 "bad_prompt" | "bad_setting" => 2,

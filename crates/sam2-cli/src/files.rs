@@ -1,7 +1,7 @@
 //! Files, written whole or not at all.
 
 use crate::CliError;
-use sam2::image::{DecodeLimits, ImageError};
+use sam2::image::{DecodeLimits, ImageError, Mask, RgbImage, decode};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -115,12 +115,69 @@ pub fn check_regular(path: &Path) -> Result<std::fs::Metadata, CliError> {
 /// [`CliError::Io`], as [`check_regular`]; [`CliError::Engine`] for a file that is too large.
 pub fn read_picture(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>, CliError> {
     let max_bytes = limits.max_bytes;
-    let too_large = |bytes: u64| {
-        let error = ImageError::FileTooLarge { bytes, max_bytes };
-        CliError::from(sam2::Error::from(error))
-    };
+    check_regular(path)?;
+    read_up_to(path, max_bytes, |bytes| {
+        sam2::Error::from(ImageError::FileTooLarge { bytes, max_bytes }).into()
+    })
+}
+
+/// Reads and decodes a picture.
+///
+/// # Errors
+/// As [`read_picture`]; the engine's are [`CliError::Picture`] with the path.
+pub fn picture(path: &Path) -> Result<RgbImage, CliError> {
+    decoded(path, decode)
+}
+
+/// Reads and decodes a mask, a black and white picture.
+///
+/// # Errors
+/// As [`picture`].
+pub fn mask(path: &Path) -> Result<Mask, CliError> {
+    decoded(path, Mask::from_png)
+}
+
+fn decoded<T>(
+    path: &Path,
+    decode: impl FnOnce(&[u8], &DecodeLimits) -> Result<T, ImageError>,
+) -> Result<T, CliError> {
+    let limits = DecodeLimits::default();
+    let bytes = read_picture(path, &limits);
+    let decoded = bytes.and_then(|bytes| Ok(decode(&bytes, &limits).map_err(sam2::Error::from)?));
+    decoded.map_err(|error| match error {
+        CliError::Engine(source) => CliError::Picture {
+            path: path.to_owned(),
+            source,
+        },
+        other => other,
+    })
+}
+
+/// Reads a text of at most `max_bytes`. It may come from a pipe (`--prompts <(...)`).
+///
+/// # Errors
+/// [`CliError::Io`]; [`CliError::TooLarge`]; [`CliError::BadFile`] for what is no UTF-8.
+pub fn read_text(path: &Path, max_bytes: u64) -> Result<String, CliError> {
+    let bytes = read_up_to(path, max_bytes, |bytes| CliError::TooLarge {
+        path: path.to_owned(),
+        bytes,
+        max_bytes,
+    })?;
+    String::from_utf8(bytes).map_err(|_| CliError::BadFile {
+        path: path.to_owned(),
+        reason: "it is no text in UTF-8".to_owned(),
+    })
+}
+
+/// Reads no more bytes than `max_bytes`, whatever the file's length says.
+fn read_up_to(
+    path: &Path,
+    max_bytes: u64,
+    too_large: impl Fn(u64) -> CliError,
+) -> Result<Vec<u8>, CliError> {
+    let file = File::open(path).map_err(CliError::io(path))?;
     // Before a byte is read: a disk image is not read into memory.
-    let length = check_regular(path)?.len();
+    let length = file.metadata().map_err(CliError::io(path))?.len();
     if length > max_bytes {
         return Err(too_large(length));
     }
@@ -131,8 +188,7 @@ pub fn read_picture(path: &Path, limits: &DecodeLimits) -> Result<Vec<u8>, CliEr
     };
     let room = bytes.try_reserve_exact(length as usize).map_err(no_room);
     room.map_err(sam2::Error::from)?;
-    let file = File::open(path).map_err(CliError::io(path))?;
-    // The kernel's own files have no length, and others may grow.
+    // The kernel's own files and pipes have no length, and others may grow.
     let read = file
         .take(max_bytes.saturating_add(1))
         .read_to_end(&mut bytes);
@@ -216,6 +272,48 @@ mod tests {
         assert!(error.to_string().ends_with("it is a folder"), "{error}");
     }
 
+    #[test]
+    fn a_text_is_read_up_to_the_limit_which_the_error_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.json");
+        write(&path, b"[1, 2]").unwrap();
+        assert_eq!(read_text(&path, 6).unwrap(), "[1, 2]");
+        let error = read_text(&path, 5).unwrap_err();
+        assert!(matches!(
+            error,
+            CliError::TooLarge {
+                bytes: 6,
+                max_bytes: 5,
+                ..
+            }
+        ));
+        assert_eq!((error.code(), error.status()), ("bad_setting", 2));
+        let text = error.to_string();
+        assert!(text.contains("6 bytes") && text.contains("5 are"), "{text}");
+        write(&path, b"\xff\xfe").unwrap();
+        let error = read_text(&path, 5).unwrap_err();
+        assert!(error.to_string().ends_with("UTF-8"), "{error}");
+        assert!(read_text(folder.path(), 5).is_err());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_picture_or_mask_names_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.png");
+        write(&path, b"no picture").unwrap();
+        for error in [picture(&path).unwrap_err(), mask(&path).unwrap_err()] {
+            assert_eq!((error.code(), error.status()), ("bad_image", 1));
+            assert!(error.to_string().contains("x.png: this is not"), "{error}");
+        }
+        // Nothing of it is on the disk, and nothing of it is read.
+        let limit = DecodeLimits::default().max_bytes;
+        File::create(&path).unwrap().set_len(limit + 1).unwrap();
+        for error in [picture(&path).unwrap_err(), mask(&path).unwrap_err()] {
+            assert_eq!(error.code(), "image_too_large");
+            assert!(error.to_string().contains("x.png: the file has"), "{error}");
+        }
+    }
+
     #[cfg(target_os = "linux")]
     #[test]
     fn a_file_without_a_length_is_read_up_to_the_limit_and_a_device_not_at_all() {
@@ -228,5 +326,8 @@ mod tests {
         assert_eq!(error.code(), "image_too_large");
         let error = read_picture(Path::new("/dev/zero"), &limits).unwrap_err();
         assert!(error.to_string().contains("a device"), "{error}");
+        // A text may come from a pipe; one that never ends is left at the limit.
+        let error = read_text(Path::new("/dev/zero"), 100).unwrap_err();
+        assert!(matches!(error, CliError::TooLarge { bytes: 101, .. }));
     }
 }

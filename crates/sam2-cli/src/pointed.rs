@@ -1,6 +1,6 @@
 //! What a person points at, in flags and in prompts files: points with labels, and a box.
 
-use crate::CliError;
+use crate::{CliError, files};
 use sam2::Prompt;
 use serde::Deserialize;
 use serde_json::Value;
@@ -61,15 +61,18 @@ impl Pointing {
     }
 }
 
+/// Most bytes of a prompts file: some million points.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// Reads a prompts file, a list in JSON, entry by entry.
 ///
 /// # Errors
-/// [`CliError::Io`], [`CliError::Prompt`] naming the file and the entry.
+/// As [`files::read_text`]; [`CliError::Prompt`] naming the file and the entry.
 pub fn read_list<T>(
     path: &Path,
     entry: impl Fn(usize, Value) -> Result<T, String>,
 ) -> Result<Vec<T>, CliError> {
-    let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
+    let text = files::read_text(path, MOST_BYTES)?;
     parse_list(&text, entry)
         .map_err(|reason| CliError::Prompt(format!("{}: {reason}", path.display())))
 }

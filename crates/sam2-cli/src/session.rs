@@ -1,9 +1,9 @@
 //! What every command that runs the network does first: threads, device, model, one start line.
 
-use crate::CliError;
 use crate::cli::Global;
 use crate::locate::{ModelFile, locate};
 use crate::progress::Progress;
+use crate::{CliError, files};
 use sam2::{Checkpoint, DeviceChoice, Model, ModelOptions, Runtime, block_on};
 use sam2_checkpoint::ModelConfig;
 use sam2_server::Settings;
@@ -146,12 +146,15 @@ impl Session {
     }
 }
 
+/// Most bytes of a configuration; the official ones have 4 kB.
+const MOST_CONFIG_BYTES: u64 = 1 << 20;
+
 /// A yaml in the official layout.
 ///
 /// # Errors
 /// As [`Session::config`].
 pub fn read_config(path: &Path) -> Result<ModelConfig, CliError> {
-    let text = std::fs::read_to_string(path).map_err(CliError::io(path))?;
+    let text = files::read_text(path, MOST_CONFIG_BYTES)?;
     ModelConfig::from_yaml(&text).map_err(|e| CliError::Model {
         model: path.display().to_string(),
         source: e.into(),

@@ -282,4 +282,27 @@ fn eval_measures_pictures_and_clips_by_source() {
     );
     fs::remove_file(clip.join("00001.png")).unwrap();
     micro_run(folder.path(), "eval", &["--data", "."]).fails(1, "00001.png");
+    // Pictures are read as `segment` reads them: a disk image, of no size on the disk, is not.
+    for (name, only) in [("00000.png", "--json"), ("00000.jpg", "--no-video")] {
+        let huge = fs::File::create(clip.join(name)).unwrap();
+        huge.set_len(2 << 30).unwrap();
+        let run = micro_run(folder.path(), "eval", &["--data", ".", only]);
+        run.fails(
+            1,
+            &format!("{name}: the file has 2147483648 bytes, more than"),
+        );
+        fs::copy(&disc, clip.join("00000.png")).unwrap();
+    }
+}
+
+#[test]
+fn the_official_pictures_are_read_as_segment_reads_them() {
+    let folder = tempdir().unwrap();
+    let huge = fs::File::create(folder.path().join("truck.jpg")).unwrap();
+    huge.set_len(2 << 30).unwrap();
+    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
+    let args = ["models", "verify", &weights, "--config", &config];
+    let args = [&args[..], &["--official-inputs", ".", "--device", "cpu"]].concat();
+    let run = Run::of(&mut sam2(folder.path(), &args));
+    run.fails(1, "truck.jpg: the file has 2147483648 bytes, more than");
 }

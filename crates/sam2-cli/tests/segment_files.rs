@@ -6,8 +6,9 @@ mod common;
 
 use common::{Run, files, micro_run, path, sam2};
 use std::fs;
+use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use tempfile::tempdir;
 
 #[test]
@@ -117,6 +118,50 @@ fn pipes_and_devices_are_refused_before_a_byte_is_read() {
         let args = [&wide, "--point", "9,9", "--json", "--mask-input", &link];
         micro_run(folder.path(), "segment", &args).fails(1, "a pipe or a device");
     }
+}
+
+#[test]
+fn prompts_and_configurations_are_read_up_to_their_limits() {
+    let folder = tempdir().unwrap();
+    let wide = path("images/wide.png");
+    // Of no size on the disk.
+    let sparse = |name: &str, bytes: u64| {
+        let file = fs::File::create(folder.path().join(name)).unwrap();
+        file.set_len(bytes).unwrap();
+    };
+    sparse("p.json", (64 << 20) + 1);
+    let args = [wide.as_str(), "--prompts", "p.json", "--json"];
+    let run = micro_run(folder.path(), "segment", &args).fails(2, "p.json: it has 67108865 bytes");
+    assert!(run.stderr.contains("no more than 67108864 are read"));
+    sparse("c.yaml", (1 << 20) + 1);
+    let weights = path("weights/seed4.safetensors");
+    let args = ["--model", &weights, "--config", "c.yaml", "--point", "9,9"];
+    let args = [&["segment", &wide, "--json"], &args[..]].concat();
+    let run = Run::of(&mut sam2(folder.path(), &args)).fails(2, "c.yaml: it has 1048577 bytes");
+    assert!(run.stderr.contains("no more than 1048576 are read"));
+}
+
+#[cfg(unix)]
+#[test]
+fn prompts_may_come_from_a_pipe() {
+    let folder = tempdir().unwrap();
+    let wide = path("images/wide.png");
+    let (weights, config) = (path("weights/seed4.safetensors"), path("micro.yaml"));
+    let args = ["segment", &wide, "--model", &weights, "--config", &config];
+    let more = ["--device", "cpu", "--json", "--prompts", "/dev/stdin"];
+    let mut command = sam2(folder.path(), &[&args[..], &more].concat());
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let prompts = br#"[{"points": [[82, 68]], "labels": [1]}]"#;
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(prompts).unwrap();
+    drop(input);
+    let run = Run::from(child.wait_with_output().unwrap()).ok();
+    assert_eq!(run.json()[0]["masks"].as_array().unwrap().len(), 3);
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! manifest.json: what there is to measure.
 
-use crate::CliError;
+use crate::{CliError, files};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Component, Path};
+
+/// Most bytes of a manifest: half a million masks.
+const MOST_BYTES: u64 = 64 << 20;
 
 #[derive(Debug, Deserialize)]
 pub struct Manifest {
@@ -40,7 +43,7 @@ impl Manifest {
             path: path.clone(),
             reason,
         };
-        let text = std::fs::read_to_string(&path).map_err(CliError::io(&path))?;
+        let text = files::read_text(&path, MOST_BYTES)?;
         let manifest: Self = serde_json::from_str(&text).map_err(|e| bad(e.to_string()))?;
         let images = manifest.images.iter().flat_map(|i| [&i.image, &i.mask]);
         for name in images.chain(manifest.videos.iter().map(|v| &v.dir)) {

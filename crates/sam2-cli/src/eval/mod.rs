@@ -8,10 +8,9 @@ mod video;
 
 use crate::progress::Progress;
 use crate::session::Session;
-use crate::{CliError, output};
+use crate::{CliError, files, output};
 use clap::Args;
 use manifest::{ImageItem, Manifest};
-use sam2::image::{DecodeLimits, Mask, decode};
 use sam2::{ImageEmbedding, ImagePredictor, Model, block_on};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,7 +88,7 @@ fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<R
     let mut shown: Option<(&str, ImageEmbedding)> = None;
     let mut rows = Vec::with_capacity(items.len());
     for (done, item) in items.iter().enumerate() {
-        let truth = read_mask(&data.join(&item.mask))?;
+        let truth = files::mask(&data.join(&item.mask))?;
         if truth.area() == 0 {
             tracing::warn!("{} is empty and left out", item.mask);
             continue;
@@ -121,25 +120,12 @@ fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<R
 }
 
 fn encode(path: &Path, predictor: &ImagePredictor) -> Result<ImageEmbedding, CliError> {
-    let bad = |e: sam2::image::ImageError| CliError::BadFile {
-        path: path.into(),
-        reason: e.to_string(),
-    };
-    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
-    let picture = decode(&bytes, &DecodeLimits::default()).map_err(bad)?;
+    let picture = files::picture(path)?;
     Ok(block_on(predictor.set_image(&picture))?)
-}
-
-fn read_mask(path: &Path) -> Result<Mask, CliError> {
-    let bytes = std::fs::read(path).map_err(CliError::io(path))?;
-    Mask::from_png(&bytes, &DecodeLimits::default()).map_err(|e| CliError::BadFile {
-        path: path.into(),
-        reason: e.to_string(),
-    })
 }
 
 fn write_rows(path: &Path, rows: &[Row]) -> Result<(), CliError> {
     let lines: Result<Vec<_>, _> = rows.iter().map(serde_json::to_string).collect();
     let lines = lines.map_err(|e| CliError::io(path)(e.into()))?;
-    crate::files::write(path, (lines.join("\n") + "\n").as_bytes())
+    files::write(path, (lines.join("\n") + "\n").as_bytes())
 }

@@ -2,10 +2,8 @@
 
 use super::manifest::VideoItem;
 use super::protocol::tight_box;
-use super::read_mask;
-use crate::CliError;
 use crate::progress::Progress;
-use sam2::image::{DecodeLimits, RgbImage, decode};
+use crate::{CliError, files};
 use sam2::video::frames::MemoryFrames;
 use sam2::video::{PassOptions, VideoPredictor, VideoPrompt};
 use sam2::{Model, block_on};
@@ -41,9 +39,11 @@ fn clip_j(folder: &Path, frames: usize, model: &Arc<Model>) -> Result<f64, CliEr
     if frames < 2 {
         return Err(bad("a clip needs two frames at least"));
     }
-    let pictures: Result<Vec<_>, _> = (0..frames).map(|i| read_frame(folder, i)).collect();
+    let pictures: Result<Vec<_>, _> = (0..frames)
+        .map(|i| files::picture(&frame_path(folder, i)))
+        .collect();
     let source = MemoryFrames::new(pictures?)?;
-    let first = read_mask(&mask_path(folder, 0))?;
+    let first = files::mask(&mask_path(folder, 0))?;
     if first.area() == 0 {
         return Err(bad(
             "the mask of frame 0 is empty: there is nothing to prompt",
@@ -58,7 +58,7 @@ fn clip_j(folder: &Path, frames: usize, model: &Arc<Model>) -> Result<f64, CliEr
     let mut sum = 0.0;
     while let Some(masks) = block_on(video.next_frame(&mut pass))? {
         bar.set(pass.done() as u64);
-        let truth = read_mask(&mask_path(folder, masks.frame))?;
+        let truth = files::mask(&mask_path(folder, masks.frame))?;
         let object = masks.object(OBJECT).filter(|_| masks.frame > 0);
         if let Some(object) = object {
             sum += object.mask.iou(&truth).map_err(sam2::Error::from)?;
@@ -72,11 +72,6 @@ fn mask_path(folder: &Path, frame: usize) -> PathBuf {
 }
 
 /// The frame beside its mask: a JPEG of the same number.
-fn read_frame(folder: &Path, frame: usize) -> Result<RgbImage, CliError> {
-    let path = folder.join(format!("{frame:05}.jpg"));
-    let bytes = std::fs::read(&path).map_err(CliError::io(&path))?;
-    decode(&bytes, &DecodeLimits::default()).map_err(|e| CliError::BadFile {
-        path,
-        reason: e.to_string(),
-    })
+fn frame_path(folder: &Path, frame: usize) -> PathBuf {
+    folder.join(format!("{frame:05}.jpg"))
 }

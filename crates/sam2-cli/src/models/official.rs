@@ -5,8 +5,7 @@
 //! is 1e-4 on their own machine; across implementations and JPEG decoders the values move more, so the
 //! bounds here are wider, and far below what any mistake in the network makes.
 
-use crate::{CliError, output};
-use sam2::image::{DecodeLimits, decode};
+use crate::{CliError, files, output};
 use sam2::{CleanUp, ImagePredictor, LowResMask, Model, PredictedMask, Prompt, block_on};
 use std::path::Path;
 use std::sync::Arc;
@@ -179,14 +178,12 @@ const CASES: &[Case] = &[
 /// Runs every case and prints a line for each.
 ///
 /// # Errors
-/// [`CliError::Verify`] where figures are beyond their bounds, [`CliError::Io`] for a missing picture.
+/// [`CliError::Verify`] where figures are beyond their bounds; as [`files::picture`].
 pub fn hold(model: Arc<Model>, folder: &Path) -> Result<(), CliError> {
     let predictor = ImagePredictor::new(model);
     let (mut first, mut beyond) = (None::<LowResMask>, 0);
     for picture in ["truck.jpg", "groceries.jpg"] {
-        let path = folder.join(picture);
-        let bytes = std::fs::read(&path).map_err(CliError::io(&path))?;
-        let decoded = decode(&bytes, &DecodeLimits::default()).map_err(sam2::Error::from)?;
+        let decoded = files::picture(&folder.join(picture))?;
         let embedding = block_on(predictor.set_image(&decoded))?;
         for (number, case) in CASES
             .iter()

@@ -3,7 +3,7 @@
 use crate::npz::{Array, NpzReader, read_npy};
 use crate::{CliError, files};
 use sam2::LowResMask;
-use sam2::image::{DecodeLimits, Mask};
+use sam2::image::Mask;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
@@ -23,7 +23,7 @@ impl MaskInput {
     /// `[h, w]` or `[1, h, w]`, or a black and white picture.
     ///
     /// # Errors
-    /// [`CliError::BadFile`] with the reason, [`CliError::Io`].
+    /// [`CliError::BadFile`] with the reason; as [`files::mask`].
     pub fn read(path: &Path) -> Result<Self, CliError> {
         let bad = |reason: String| CliError::BadFile {
             path: path.to_owned(),
@@ -41,15 +41,7 @@ impl MaskInput {
         match ending.as_deref() {
             Some("npy") => read_npy(open()?).and_then(logits).map_err(bad),
             Some("npz") => last_answer(open()?).map_err(bad),
-            _ => {
-                let limits = DecodeLimits::default();
-                let bytes = files::read_picture(path, &limits).map_err(|e| match e {
-                    CliError::Engine(e) => bad(e.to_string()),
-                    other => other,
-                })?;
-                let mask = Mask::from_png(&bytes, &limits);
-                mask.map(Self::Picture).map_err(|e| bad(e.to_string()))
-            }
+            _ => files::mask(path).map(Self::Picture),
         }
     }
 
