@@ -74,7 +74,8 @@ pub trait FrameSource: MaybeSend {
     /// Reads frame `index`, counted from 0.
     ///
     /// # Errors
-    /// [`Error::Video`] that names the frame.
+    /// [`Error::Video`] that names the frame; [`Error::Storage`] where it was kept in the temporary folder
+    /// and that is full, emptied or damaged.
     fn read(&mut self, index: usize) -> FrameFuture<'_>;
 
     /// The clip was seen to end after `frames` frames, by another source of the same file. Means

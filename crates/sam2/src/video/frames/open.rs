@@ -56,7 +56,7 @@ impl std::fmt::Debug for OpenedVideo {
 ///
 /// # Errors
 /// [`Error::Video`] that names the file and what is wrong with it; where ffmpeg would be needed and is
-/// not there, it says so.
+/// not there, it says so. [`Error::Storage`] where the temporary folder does not take its frames.
 pub fn open_video(path: &Path, limits: VideoLimits) -> Result<OpenedVideo, Error> {
     if path.is_dir() {
         let frames = FolderFrames::open(path, limits.max_dimension, limits.max_frames)?;
