@@ -90,7 +90,7 @@ export class Sam2 {
   async openVideo(source, { maxFrameDimension = 1920, maxFrames = 300, correctionsStand = true, ...options } = {}) {
     const measure = (/** @type {Picture} */ picture) => this.#session.run(({ connection }, signal) => connection.request('decode', { picture }, { signal }), options);
     const opened = await sourceOf(source, { maxFrames, maxFrameDimension, toPicture: pictureFromSource, measure, signal: options.signal });
-    const video = new Sam2Video(this.#session, opened.source, { maxFrameDimension, maxFrames, correctionsStand, fps: opened.fps, notes: opened.notes });
+    const video = new Sam2Video(this.#session, opened.source, { maxFrameDimension, maxFrames, correctionsStand, fps: opened.fps, times: opened.times, notes: opened.notes });
     try {
       await video.ready(options);
       return video;

@@ -260,8 +260,10 @@ export declare class Sam2Video {
   readonly height: number;
   /** Frames; of a live video, those seen so far. */
   readonly length: number;
-  /** Frames per second, where it is known. */
+  /** Frames per second, where it is known; on the average where frames do not stay equally long. */
   readonly fps: number | null;
+  /** Seconds from the first frame on at which each frame comes on, and at last the end: `length + 1` of them. null where only `fps` tells. */
+  readonly times: readonly number[] | null;
   readonly live: boolean;
   /** Lines for people: frames made smaller, frames cut off. */
   readonly notes: string[];

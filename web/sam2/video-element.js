@@ -1,8 +1,9 @@
 /**
- * Frames of a video file through a `<video>` element, which plays what the browser can: it is set to a
+ * Frames of a video file through a `<video>` element, where they cannot be decoded one by one: it is set to a
  * frame's time, and its picture is taken. The element is never in the page.
  */
 import { Sam2Error, abortReason } from './errors.js';
+import { rateOfTimes, timesOf, usualRate } from './video-times.js';
 
 /** @typedef {import('./protocol.js').Picture} Picture */
 /** @typedef {import('./video.js').Source} Source */
@@ -13,16 +14,16 @@ const PATIENCE_MS = 20_000;
 const MEASURE = { ms: 2500, frames: 14 };
 /** Where nothing says otherwise. */
 const USUAL_FPS = 30;
-/** Rates that files have; a measured one this near to one of them is it. */
-const RATES = [24_000 / 1001, 24, 25, 30_000 / 1001, 30, 50, 60_000 / 1001, 60, 12, 15, 10, 20, 120];
-const NEAR = 0.004;
+/** A frame is looked at shortly after it comes on: browsers are least sure of long ones near their end. */
+const LOOK_S = 0.02;
 
 /**
  * @param {Blob} blob
+ * @param {import('./video-file.js').VideoFile | null} held what is known of its frames; the rate is measured where nothing is
  * @param {AbortSignal} [signal]
- * @returns {Promise<{ source: Extract<Source, { kind: 'reader' }>, frames: number, fps: number, notes: string[] }>}
+ * @returns {Promise<{ source: Extract<Source, { kind: 'reader' }>, frames: number, fps: number, times: number[] | null, notes: string[] }>}
  */
-export async function openElement(blob, signal) {
+export async function openElement(blob, held, signal) {
   const video = document.createElement('video');
   const url = URL.createObjectURL(blob);
   const close = () => {
@@ -37,23 +38,39 @@ export async function openElement(blob, signal) {
     video.src = url;
     await loaded;
     if (video.videoWidth === 0 || video.videoHeight === 0) throw new Sam2Error('unsupported_video', 'The file has sound only.', 'Choose one with pictures.');
-    const duration = await durationOf(video, signal);
-    const measured = await measureRate(video, signal);
-    const fps = measured ?? USUAL_FPS;
-    const frames = Math.max(1, Math.round(duration * fps));
-    const notes = measured === null && frames > 1 ? [`The browser does not say how many frames there are in a second; ${USUAL_FPS} are assumed`] : [];
+    const { frames, fps, times, lookAt, notes } = held === null ? await measured(video, signal) : known(held);
     /** One frame at a time. @type {Promise<unknown>} */
     let turn = Promise.resolve();
     const read = (/** @type {number} */ index) => {
-      const mine = turn.then(() => frameAt(video, Math.min((index + 0.5) / fps, Math.max(0, duration - 1e-3)), index));
+      const mine = turn.then(() => frameAt(video, lookAt(index), index));
       turn = mine.catch(() => undefined);
       return mine;
     };
-    return { source: { kind: 'reader', frames, width: video.videoWidth, height: video.videoHeight, read, close }, frames, fps, notes };
+    return { source: { kind: 'reader', frames, width: video.videoWidth, height: video.videoHeight, read, close }, frames, fps, times, notes };
   } catch (error) {
     close();
     throw error;
   }
+}
+
+/** @param {import('./video-file.js').VideoFile} file */
+function known({ samples, end }) {
+  const shown = samples.filter((sample) => sample.shown).map(({ time }) => time);
+  const times = timesOf(shown, end);
+  const first = Math.min(...shown.slice(0, 100));
+  const lookAt = (/** @type {number} */ index) => first + times[index] + Math.min(LOOK_S, (times[index + 1] - times[index]) / 2);
+  return { frames: times.length - 1, fps: rateOfTimes(times) ?? USUAL_FPS, times, lookAt, notes: [] };
+}
+
+/** Frames that are taken for equally long, as nobody says how long they are. @param {HTMLVideoElement} video @param {AbortSignal} [signal] */
+async function measured(video, signal) {
+  const duration = await durationOf(video, signal);
+  const rate = await measureRate(video, signal);
+  const fps = rate ?? USUAL_FPS;
+  const frames = Math.max(1, Math.round(duration * fps));
+  const lookAt = (/** @type {number} */ index) => Math.min((index + 0.5) / fps, Math.max(0, duration - 1e-3));
+  const notes = rate === null && frames > 1 ? [`The browser does not say how many frames there are in a second; ${USUAL_FPS} are assumed`] : [];
+  return { frames, fps, times: null, lookAt, notes };
 }
 
 /** @param {HTMLVideoElement} video @param {number} seconds @param {number} index @returns {Promise<Picture>} */
@@ -122,10 +139,7 @@ export function rateOf(times) {
   const usual = single.reduce((sum, step) => sum + step, 0) / single.length;
   // Steps over missed frames count as what they are: the longer the stretch, the less rounded stamps weigh.
   const frames = steps.reduce((sum, step) => sum + Math.round(step / usual), 0);
-  const rate = frames / steps.reduce((sum, step) => sum + step, 0);
-  const off = (/** @type {number} */ known) => Math.abs(known / rate - 1);
-  const known = RATES.reduce((best, each) => (off(each) < off(best) ? each : best));
-  return off(known) < NEAR ? known : rate;
+  return usualRate(frames / steps.reduce((sum, step) => sum + step, 0));
 }
 
 /**

@@ -59,13 +59,15 @@ export class Sam2Video {
   /**
    * @param {EngineSession} session
    * @param {Source} source
-   * @param {{ maxFrameDimension: number, maxFrames: number, correctionsStand: boolean, fps: number | null, notes: string[] }} settings
+   * @param {{ maxFrameDimension: number, maxFrames: number, correctionsStand: boolean, fps: number | null, times: number[] | null, notes: string[] }} settings
    */
-  constructor(session, source, { maxFrameDimension, maxFrames, correctionsStand, fps, notes }) {
+  constructor(session, source, { maxFrameDimension, maxFrames, correctionsStand, fps, times, notes }) {
     this.#session = session;
     this.#source = source;
     this.#limits = { maxDimension: maxFrameDimension, maxFrames, correctionsStand };
     this.fps = fps;
+    /** Seconds at which each frame comes on, and at last that at which the clip ends; null where only `fps` tells. */
+    this.times = times;
     /** Lines for people: frames made smaller, frames cut off. */
     this.notes = notes;
   }

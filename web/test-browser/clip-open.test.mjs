@@ -2,14 +2,10 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { countsFromMask } from '../sam2/rle.js';
 import { openPage } from './browser.mjs';
+import { CLIP, FRAMES, clipHooks } from './clip-page.mjs';
 import { stage } from './stage.mjs';
-
-/** 320 x 180, 20 frames (clips/make.py). */
-const CLIP = fileURLToPath(new URL('clips/two.webm', import.meta.url));
-const FRAMES = 20;
 
 const on = stage(async () => ({ files: { 'config.json': JSON.stringify({ schema: 1, model_size: null, max_video_frames: 8, max_frame_dimension: 160 }) } }));
 
@@ -22,15 +18,10 @@ function masks() {
   return { name: 'two_masks.json', mimeType: 'application/json', buffer: Buffer.from([0, 1].map((frame) => JSON.stringify(line(frame))).join('\n')) };
 }
 
-async function clipFile() {
-  return { name: 'two.webm', mimeType: 'video/webm', buffer: await readFile(CLIP) };
-}
-
 test('the server\'s limits hold, and masks that come with a clip are loaded when it is open', async () => {
-  const hooks = await openPage(on.browser, on.server);
+  const hooks = clipHooks(await openPage(on.browser, on.server));
   const { page } = hooks;
-  await hooks.input.setInputFiles([masks(), await clipFile()]);
-  assert.equal(await hooks.status.getAttribute('data-state'), 'encoding');
+  assert.equal(await hooks.give([masks(), { name: 'two.webm', mimeType: 'video/webm', buffer: await readFile(CLIP) }]), 'encoding');
   await page.waitForFunction(() => document.querySelector('.lane')?.dataset.tracked === '1');
   await hooks.waitFor('idle');
   assert.match(await page.locator('#frame-counter').innerText(), /of 8 /);

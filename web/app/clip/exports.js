@@ -1,4 +1,5 @@
 /** What can be taken home from a clip: masks as pictures in a ZIP, and the video with its objects drawn in. */
+import { isEven, rateOfTimes } from '../../sam2/video-times.js';
 import { drawLayers, layersOf } from './overlay.js';
 import { webm } from './webm.js';
 import { Zip } from './zip.js';
@@ -34,7 +35,7 @@ export async function masksZip(tracks, signal, onStep) {
 export const canSaveVideo = () => typeof VideoEncoder !== 'undefined';
 
 /**
- * The clip with its objects drawn in, frame by frame at the clip's own speed.
+ * The clip with its objects drawn in, each frame at the clip's own time.
  * @param {{ tracks: Tracks, player: Player, width: number, height: number, length: number }} clip
  * @param {AbortSignal} signal
  * @param {OnStep} onStep
@@ -47,7 +48,8 @@ export async function overlayVideo({ tracks, player, width, height, length }, si
   const canvas = new OffscreenCanvas(even(width), even(height));
   const context = canvas.getContext('2d');
   if (context === null) throw new Error('The browser has no room for a picture of this size.');
-  const { fps } = player;
+  const { times } = player;
+  const fps = rateOfTimes(times) ?? 1;
   const settings = { width: canvas.width, height: canvas.height, framerate: fps, bitrate: Math.round(canvas.width * canvas.height * fps * BITS_PER_PIXEL_AND_FRAME) };
   const { codec, config } = await encoderFor(settings);
   /** @type {import('./webm.js').Frame[]} */
@@ -72,7 +74,7 @@ export async function overlayVideo({ tracks, player, width, height, length }, si
       context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
       context.setTransform(canvas.width / width, 0, 0, canvas.height / height, 0, 0);
       drawLayers(context, layersOf(tracks, frame), canvas.width / width);
-      const picture = new VideoFrame(canvas, { timestamp: Math.round((frame * 1e6) / fps), duration: Math.round(1e6 / fps) });
+      const picture = new VideoFrame(canvas, { timestamp: Math.round(times[frame] * 1e6), duration: Math.round((times[frame + 1] - times[frame]) * 1e6) });
       encoder.encode(picture, { keyFrame: frame % KEY_EVERY === 0 });
       picture.close();
       while (encoder.encodeQueueSize > MOST_QUEUED && failure === null) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -84,7 +86,7 @@ export async function overlayVideo({ tracks, player, width, height, length }, si
   } finally {
     if (encoder.state !== 'closed') encoder.close();
   }
-  return webm({ codec, width: canvas.width, height: canvas.height, fps, frames });
+  return webm({ codec, width: canvas.width, height: canvas.height, fps: isEven(times) ? fps : null, ms: times[length] * 1000, frames });
 }
 
 /** The first format that this browser writes. @param {{ width: number, height: number, framerate: number, bitrate: number }} settings */

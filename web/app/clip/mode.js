@@ -347,7 +347,8 @@ export class ClipMode {
     byId('clip-name', HTMLElement).textContent = clip.name;
     byId('clip-notes', HTMLElement).textContent = video?.notes.join(' · ') ?? '';
     if (video !== null && !live) {
-      this.#timeline.show({ frame, frames: video.length, fps: video.fps, playing: this.#player?.playing ?? false, tracks });
+      const seconds = video.times?.[frame] ?? (video.fps === null ? null : frame / video.fps);
+      this.#timeline.show({ frame, frames: video.length, seconds, playing: this.#player?.playing ?? false, tracks });
     }
     this.#renderTracking(clip);
   }

@@ -31,8 +31,10 @@ export class Player {
     this.#onError = onError;
   }
 
-  get fps() {
-    return this.#video.fps ?? USUAL_FPS;
+  /** Seconds at which each frame comes on, and at last those at which the clip ends. @returns {readonly number[]} */
+  get times() {
+    const { times, fps, length } = this.#video;
+    return times ?? Array.from({ length: length + 1 }, (_, frame) => frame / (fps ?? USUAL_FPS));
   }
 
   /** Shows a frame as soon as it is there; a newer wish takes its place. @param {number} frame */
@@ -47,6 +49,7 @@ export class Player {
     if (this.playing) return;
     this.playing = true;
     if (this.frame >= this.#video.length - 1) this.frame = -1;
+    const { times } = this;
     let due = performance.now();
     while (this.playing && !this.#closed && this.frame < this.#video.length - 1) {
       this.frame += 1;
@@ -58,7 +61,7 @@ export class Player {
       });
       if (!this.playing || bitmap === null) break;
       this.#onShow(bitmap, this.frame);
-      due = Math.max(due + 1000 / this.fps, performance.now() - 200);
+      due = Math.max(due + 1000 * (times[this.frame + 1] - times[this.frame]), performance.now() - 200);
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
     }
     this.playing = false;

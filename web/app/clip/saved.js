@@ -4,6 +4,7 @@
  * from there.
  */
 import { Sam2Error } from '../../sam2/errors.js';
+import { isEven } from '../../sam2/video-times.js';
 
 /** @typedef {import('./tracks.js').Tracks} Tracks */
 /** @typedef {import('../../sam2/index.d.ts').RleObject} RleObject */
@@ -11,10 +12,12 @@ import { Sam2Error } from '../../sam2/errors.js';
 /** @typedef {{ frame: number, objects: SavedObject[] }} SavedFrame */
 /** @typedef {{ frames: SavedFrame[], prompted: Map<number, Set<number>>, width: number, height: number }} Saved */
 
-/** @param {Tracks} tracks @param {{ name: string, width: number, height: number, length: number, fps: number | null, model: string, device: string }} clip @returns {Blob} */
-export function savedJson(tracks, { name, width, height, length, fps, model, device }) {
+/** @param {Tracks} tracks @param {{ name: string, width: number, height: number, length: number, fps: number | null, times: readonly number[] | null, model: string, device: string }} clip @returns {Blob} */
+export function savedJson(tracks, { name, width, height, length, fps, times, model, device }) {
   const objects = tracks.objects.map(({ id, prompts }) => ({ object: id, prompted: [...prompts.keys()].sort((a, b) => a - b) }));
-  const lines = [{ schema: 1, file: name, video: { width, height, frames: length, fps }, device, model, objects }];
+  // Whoever puts the masks beside the clip cannot count where frames do not stay equally long.
+  const uneven = times === null || isEven(times) ? {} : { times: times.map((seconds) => Number(seconds.toFixed(6))) };
+  const lines = [{ schema: 1, file: name, video: { width, height, frames: length, fps, ...uneven }, device, model, objects }];
   const frames = tracks.frames().map((frame) => ({
     schema: 1, frame,
     objects: tracks.at(frame).map(({ id, visible, score, iou, mask }) => ({

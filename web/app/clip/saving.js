@@ -34,8 +34,8 @@ export class Saving {
   /** @param {Clip} clip */
   json(clip) {
     if (clip.video === null) return;
-    const { width, height, length, fps } = clip.video;
-    save(savedJson(clip.tracks, { name: clip.name, width, height, length, fps, ...this.#options.engine() }), `${stemOf(clip.name)}_masks.json`);
+    const { width, height, length, fps, times } = clip.video;
+    save(savedJson(clip.tracks, { name: clip.name, width, height, length, fps, times, ...this.#options.engine() }), `${stemOf(clip.name)}_masks.json`);
   }
 
   /** @param {Clip} clip @param {Player | null} player */

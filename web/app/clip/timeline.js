@@ -50,19 +50,18 @@ export class Timeline {
    * @param {object} state
    * @param {number} state.frame
    * @param {number} state.frames
-   * @param {number | null} state.fps
+   * @param {number | null} state.seconds at which the frame comes on, where it is known
    * @param {boolean} state.playing
    * @param {Tracks} state.tracks
    */
   show(state) {
-    const { frame, frames, fps, playing, tracks } = state;
+    const { frame, frames, seconds, playing, tracks } = state;
     this.#onResize = () => this.show(state);
     this.#frames = frames;
     this.#scrub.max = String(frames - 1);
     this.#scrub.style.setProperty('--frames', String(frames));
     if (this.#scrub.value !== String(frame)) this.#scrub.value = String(frame);
-    const seconds = fps === null ? '' : ` · ${(frame / fps).toFixed(2)} s`;
-    this.#counter.textContent = `Frame ${frame + 1} of ${frames}${seconds}`;
+    this.#counter.textContent = `Frame ${frame + 1} of ${frames}${seconds === null ? '' : ` · ${seconds.toFixed(2)} s`}`;
     this.#scrub.setAttribute('aria-valuetext', this.#counter.textContent);
     this.#play.setAttribute('aria-pressed', String(playing));
     this.#play.setAttribute('aria-label', playing ? 'Pause' : 'Play');

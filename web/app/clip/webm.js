@@ -63,17 +63,18 @@ function element(id, ...content) {
  * @param {'V_VP8' | 'V_VP9'} video.codec
  * @param {number} video.width
  * @param {number} video.height
- * @param {number} video.fps
+ * @param {number | null} video.fps null where frames do not stay equally long: players and Chromium's seeking believe it
+ * @param {number} video.ms length of the whole
  * @param {readonly Frame[]} video.frames in order, the first a key frame
  * @returns {Blob}
  */
-export function webm({ codec, width, height, fps, frames }) {
+export function webm({ codec, width, height, fps, ms: length, frames }) {
   const header = element(ID.EBML, element(ID.EBMLVersion, uint(1)), element(ID.EBMLReadVersion, uint(1)), element(ID.EBMLMaxIDLength, uint(4)),
     element(ID.EBMLMaxSizeLength, uint(8)), element(ID.DocType, ascii('webm')), element(ID.DocTypeVersion, uint(4)), element(ID.DocTypeReadVersion, uint(2)));
-  const info = element(ID.Info, element(ID.TimestampScale, uint(1_000_000)), element(ID.Duration, float((frames.length * 1000) / fps)),
+  const info = element(ID.Info, element(ID.TimestampScale, uint(1_000_000)), element(ID.Duration, float(length)),
     element(ID.MuxingApp, ascii('sam2')), element(ID.WritingApp, ascii('sam2')));
   const tracks = element(ID.Tracks, element(ID.TrackEntry, element(ID.TrackNumber, uint(1)), element(ID.TrackUID, uint(1)), element(ID.TrackType, uint(1)),
-    element(ID.FlagLacing, uint(0)), element(ID.CodecID, ascii(codec)), element(ID.DefaultDuration, uint(Math.round(1e9 / fps))),
+    element(ID.FlagLacing, uint(0)), element(ID.CodecID, ascii(codec)), ...(fps === null ? [] : [element(ID.DefaultDuration, uint(Math.round(1e9 / fps)))]),
     element(ID.Video, element(ID.PixelWidth, uint(width)), element(ID.PixelHeight, uint(height)))));
   /** @type {Frame[][]} */
   const groups = [];

@@ -130,7 +130,7 @@ test('what was saved is read back, and what does not fit is refused by its line'
   tracks.addClick(1, { x: 1, y: 1, label: 1 });
   tracks.put({ frame: 1, objects: [found(1)], ms: 1 });
   tracks.put({ frame: 2, objects: [found(1, false)], ms: 1 });
-  const clip = { name: 'a.mp4', width: 2, height: 2, length: 5, fps: 10, model: 'nano', device: 'cpu' };
+  const clip = { name: 'a.mp4', width: 2, height: 2, length: 5, fps: 10, times: null, model: 'nano', device: 'cpu' };
   return savedJson(tracks, clip).text().then((text) => {
     const { frames, prompted } = parseSaved(text, clip);
     assert.deepEqual(frames.map(({ frame }) => frame), [1, 2]);

@@ -37,7 +37,7 @@ const frame = (ms, key, fill, length = 5) => ({ data: new Uint8Array(length).fil
 
 test('every frame is in the file, at its time, key frames begin clusters', async () => {
   const frames = [frame(0, true, 1), frame(100, false, 2), frame(200.4, true, 3), frame(300, false, 4, 300)];
-  const { top, segment } = await parsed({ codec: 'V_VP9', width: 640, height: 358, fps: 10, frames });
+  const { top, segment } = await parsed({ codec: 'V_VP9', width: 640, height: 358, fps: 10, ms: 400, frames });
   assert.deepEqual(top.map(({ id }) => id), [0x1a45dfa3, 0x18538067]);
   assert.equal(one(top[0].children, 0x4282).data.toString(), 'webm');
   const entry = inside(segment.children, 0x1654ae6b, 0xae);
@@ -61,7 +61,7 @@ test('every frame is in the file, at its time, key frames begin clusters', async
 
 test('cues point at their clusters, so that players seek', async () => {
   const frames = Array.from({ length: 90 }, (_, i) => frame(i * 40, i % 30 === 0, i, 70 + i));
-  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 25, frames });
+  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 25, ms: frames.length * 40, frames });
   const content = segment.children[0].at; // where positions count from
   const clusters = segment.children.filter(({ id }) => id === 0x1f43b675);
   const cues = inside(segment.children, 0x1c53bb6b).map(({ children }) => [uint(one(children, 0xb3)), uint(one(one(children, 0xb7).children, 0xf1))]);
@@ -70,13 +70,19 @@ test('cues point at their clusters, so that players seek', async () => {
 
 test('without key frames a cluster still ends before its blocks cannot count any more', async () => {
   const frames = Array.from({ length: 81 }, (_, i) => frame(i * 1000, i === 0, i));
-  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 1, frames });
+  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 1, ms: 81_000, frames });
   const clusters = segment.children.filter(({ id }) => id === 0x1f43b675);
   assert.ok(clusters.length >= 3);
   for (const { children } of clusters) for (const { id, data } of children) if (id === 0xa3) assert.ok(data.readInt16BE(1) >= 0);
 });
 
+test('of frames that do not stay equally long nothing says that they do', async () => {
+  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: null, ms: 950, frames: [frame(0, true, 1), frame(50, false, 2), frame(700, false, 3)] });
+  assert.equal(one(inside(segment.children, 0x1654ae6b, 0xae), 0x23e383), undefined);
+  assert.equal(one(inside(segment.children, 0x1549a966), 0x4489).data.readDoubleBE(0), 950, 'the last frame stays for 250 ms');
+});
+
 test('a video without frames is a file still', async () => {
-  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 25, frames: [] });
+  const { segment } = await parsed({ codec: 'V_VP8', width: 16, height: 16, fps: 25, ms: 0, frames: [] });
   assert.equal(segment.children.filter(({ id }) => id === 0x1f43b675).length, 0);
 });
