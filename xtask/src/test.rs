@@ -88,7 +88,8 @@ fn format(workspace: &Workspace, _: &mut Tally) -> Result<()> {
 }
 
 /// In the release profile, which is the only one: build scripts and macros are then the tests'.
-/// The wasm crate is left to its own build: checking Burn for a second target takes minutes.
+/// The wasm crate and its tests are left to their own build: checking Burn for a second target takes
+/// minutes.
 fn clippy(workspace: &Workspace, _: &mut Tally) -> Result<()> {
     let native = [
         "clippy",
@@ -115,6 +116,7 @@ fn native(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 
 fn build_page(workspace: &Workspace, _: &mut Tally) -> Result<()> {
     wasm::build(workspace, wasm::Options::default())?;
+    wasm::build_tests(workspace)?;
     site::lay_out(workspace)
 }
 

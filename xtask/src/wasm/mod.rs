@@ -88,26 +88,22 @@ pub fn replace_module(
     bindgen::replace_module(&workspace.dist().join("pkg"), change)
 }
 
+/// Builds the crate's own tests, which `wasm-pack test` runs and no recipe here, so that they keep up
+/// with the crate. A build and no check: it takes the module's dependencies as they are, where a check
+/// would want Burn once more, for this target.
+pub fn build_tests(workspace: &Workspace) -> Result<()> {
+    let toolchain = toolchain::find(workspace, None)?;
+    if toolchain.builds_std() {
+        eprintln!(
+            "xtask: the tests of sam2-wasm are left out: {toolchain} has no test harness built"
+        );
+        return Ok(());
+    }
+    cargo_build(workspace, &toolchain, &["--test", "node"])
+}
+
 fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
-    let mut command = toolchain.cargo(workspace);
-    command
-        .current_dir(workspace.root())
-        .args([
-            "build",
-            "--release",
-            "--package",
-            "sam2-wasm",
-            "--lib",
-            "--target",
-            TARGET,
-        ])
-        .args(toolchain.extra_arguments())
-        .env("CARGO_TARGET_DIR", workspace.wasm_target())
-        // RUSTFLAGS of the surroundings are meant for the machine, and would replace the
-        // `target-feature` of .cargo/config.toml.
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .env("RUSTFLAGS", rustflags());
-    run(without_cargo_environment(&mut command))?;
+    cargo_build(workspace, toolchain, &["--lib"])?;
     let module = workspace
         .wasm_target()
         .join(TARGET)
@@ -116,6 +112,22 @@ fn compile(workspace: &Workspace, toolchain: &Toolchain) -> Result<PathBuf> {
         bail!("cargo succeeded but {} is not there", module.display());
     }
     Ok(module)
+}
+
+fn cargo_build(workspace: &Workspace, toolchain: &Toolchain, what: &[&str]) -> Result<()> {
+    let mut command = toolchain.cargo(workspace);
+    command
+        .current_dir(workspace.root())
+        .args(["build", "--release", "--package", "sam2-wasm"])
+        .args(what)
+        .args(["--target", TARGET])
+        .args(toolchain.extra_arguments())
+        .env("CARGO_TARGET_DIR", workspace.wasm_target())
+        // RUSTFLAGS of the surroundings are meant for the machine, and would replace the
+        // `target-feature` of .cargo/config.toml.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .env("RUSTFLAGS", rustflags());
+    run(without_cargo_environment(&mut command))
 }
 
 /// SIMD, and no path of the building machine in panic messages: the module goes to strangers.

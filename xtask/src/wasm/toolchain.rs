@@ -79,6 +79,11 @@ impl Toolchain {
         }
     }
 
+    /// Whether the standard library is built with the crate.
+    pub fn builds_std(&self) -> bool {
+        self.choice == Choice::Debian
+    }
+
     /// Arguments after `cargo build`.
     pub fn extra_arguments(&self) -> &'static [&'static str] {
         match self.choice {
