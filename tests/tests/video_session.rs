@@ -285,3 +285,44 @@ fn mistakes_are_refused_and_change_nothing() -> Result<()> {
     ensure!(video.remove_object(1)?.is_empty() && video.object_ids().is_empty());
     Ok(())
 }
+
+#[test]
+fn a_live_prompt_is_taken_back_when_its_frame_is_long_gone() -> Result<()> {
+    let folder = frames();
+    let picture = |i: usize| -> Result<_> {
+        let bytes = std::fs::read(folder.join(format!("{:05}.png", i % FRAMES)))?;
+        Ok(sam2::image::decode(&bytes, &Default::default())?)
+    };
+    let first = picture(0)?;
+    let size = ImageSize {
+        width: first.width(),
+        height: first.height(),
+    };
+    let options = VideoOptions {
+        add_all_frames_to_correct_as_cond: true,
+        ..VideoOptions::default()
+    };
+    let mut live = VideoPredictor::live(model()?, size, options)?;
+    let wrong = VideoPrompt::click(5.0, 5.0);
+    for i in 0..30 {
+        block_on(live.push_frame(picture(i)?))?;
+        match i {
+            0 => block_on(live.add_new_points_or_box(0, 1, &VideoPrompt::click(52.8, 54.56)))?,
+            3 => block_on(live.add_new_points_or_box(3, 1, &wrong))?,
+            _ => continue,
+        };
+    }
+    ensure!(live.prompted_frames(1) == [0, 3] && live.tracked_frames(1).len() > 2);
+    ensure!(block_on(live.add_new_points_or_box(3, 1, &wrong)).is_err());
+    let masks = live.clear_all_prompts_in_frame(3, 1)?;
+    ensure!(masks.frame == 3 && live.prompted_frames(1) == [0]);
+    ensure!(
+        live.tracked_frames(1) == [0],
+        "what was tracked with it goes, too: {:?}",
+        live.tracked_frames(1)
+    );
+    let masks = block_on(live.push_frame(picture(30)?))?;
+    ensure!(masks.objects[0].score.is_some() && live.tracked_frames(1) == [0, 30]);
+    ensure!(live.clear_all_prompts_in_frame(99, 1).is_err());
+    Ok(())
+}

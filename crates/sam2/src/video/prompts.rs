@@ -136,7 +136,8 @@ impl VideoPredictor {
     }
 
     /// Removes what `object` was prompted with on `frame`. What a pass found there stays, as an
-    /// ordinary frame.
+    /// ordinary frame. No pass tracks the frames of a live video anew: there, what was tracked with the
+    /// prompt goes with it, the frame may be long gone, and the object goes on from its other prompts.
     ///
     /// # Errors
     /// An unknown object, a frame that the video does not have.
@@ -145,7 +146,7 @@ impl VideoPredictor {
         frame: usize,
         object: ObjectId,
     ) -> Result<FrameMasks, Error> {
-        self.check_frame(frame)?;
+        self.check_number(frame)?;
         let index = self.index_of(object)?;
         if self.clear(frame, index) {
             self.results.remove(&(frame, object));
@@ -184,7 +185,7 @@ impl VideoPredictor {
         self.results.clear();
     }
 
-    fn check_frame(&self, frame: usize) -> Result<(), Error> {
+    fn check_number(&self, frame: usize) -> Result<(), Error> {
         let frames = self.num_frames();
         if frame >= frames {
             let text = format!(
@@ -192,6 +193,12 @@ impl VideoPredictor {
             );
             return Err(Error::Prompt(text));
         }
+        Ok(())
+    }
+
+    /// A frame that can be prompted.
+    fn check_frame(&self, frame: usize) -> Result<(), Error> {
+        self.check_number(frame)?;
         if !self.frames.can_read(frame) {
             let text =
                 format!("frame {frame} of the live video is gone: prompt one of the latest frames");
@@ -242,6 +249,7 @@ impl VideoPredictor {
     /// The forgetting half of `clear_all_prompts_in_frame`. Whether an answer that no pass has taken over
     /// went with it: the mask that is kept is that one then.
     fn clear(&mut self, frame: usize, index: usize) -> bool {
+        let live = self.frames.clip_len().is_none();
         let object = &mut self.objects[index];
         object.points.remove(&frame);
         object.masks.remove(&frame);
@@ -250,6 +258,10 @@ impl VideoPredictor {
             object.temp.non_cond.shift_remove(&frame),
         ];
         if let Some(output) = object.outputs.cond.shift_remove(&frame) {
+            if live {
+                object.outputs.non_cond.retain(|at, _| *at < frame);
+                return true;
+            }
             // Not a conditioning frame any more; its output is an ordinary one.
             object.outputs.non_cond.insert(frame, output);
             object.tracked.remove(&frame);
