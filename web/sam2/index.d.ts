@@ -265,6 +265,8 @@ export declare class Sam2Video {
   /** Seconds from the first frame on at which each frame comes on, and at last the end: `length + 1` of them. null where only `fps` tells. */
   readonly times: readonly number[] | null;
   readonly live: boolean;
+  /** The oldest frame that can be prompted: of a clip 0, of a live video one of the latest. What was said on older ones can be cleared. */
+  readonly oldest: number;
   /** Lines for people: frames made smaller, frames cut off. */
   readonly notes: string[];
   /** What tracking one object costs on a frame, in encodes. */
@@ -274,6 +276,10 @@ export declare class Sam2Video {
   addMask(prompt: VideoMaskPrompt, options?: CallOptions): Promise<FrameResult>;
   /** Answers with the frames on which it was prompted, without it. */
   removeObject(object: number, options?: CallOptions): Promise<FrameResult[]>;
+  /**
+   * Takes back what an object was prompted with on a frame. Of a live video what was tracked with it goes too, and the object goes on
+   * from its other prompts; one without any is to be removed, or prompted.
+   */
   clear(target: { frame: number; object: number }, options?: CallOptions): Promise<FrameResult>;
   reset(options?: CallOptions): Promise<void>;
   /** Tracks from frame to frame. What was tracked before it is cancelled stays. */

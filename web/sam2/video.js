@@ -25,6 +25,8 @@ import { ownPicture, release, sizeOf } from './video-picture.js';
  *   | { kind: 'animation', blob: Blob } | { kind: 'live' }} Source
  */
 
+/** Of a live video so many of the latest frames can be prompted: some fewer than the engine keeps, for others come in before the prompt's turn. */
+const LIVE_REACH = 12;
 /** Numbers of readers, different in all videos of the page. */
 let nextReader = 1;
 
@@ -76,6 +78,11 @@ export class Sam2Video {
     return this.#source?.kind === 'live';
   }
 
+  /** The oldest frame that can be prompted; what was said on older ones can only be cleared. */
+  get oldest() {
+    return this.live ? Math.max(this.#offset, this.length - LIVE_REACH, 0) : 0;
+  }
+
   /** Resolves when the engine holds the video, after a restart or another model as it was before. @param {CallOptions} [options] */
   async ready(options = {}) {
     if (this.live && this.#latest === null) return; // its size comes with its first frame
@@ -83,9 +90,9 @@ export class Sam2Video {
   }
 
   /** @param {VideoPrompt} prompt @param {CallOptions} [options] @returns {Promise<FrameAnswer>} */
-  addPoints({ frame, object, points, labels, box = null, keepOldPoints = false }, options) {
+  async addPoints({ frame, object, points, labels, box = null, keepOldPoints = false }, options) {
     const prompt = {
-      ...this.#target(frame, object), ...checkPoints({ points, labels }, this), box: box === null ? null : checkBox(box, this), keep_old_points: keepOldPoints,
+      ...this.#promptable(frame, object), ...checkPoints({ points, labels }, this), box: box === null ? null : checkBox(box, this), keep_old_points: keepOldPoints,
     };
     if (prompt.points.length === 0 && prompt.box === null) throw new Sam2Error('bad_prompt', 'The prompt is empty.', 'Give a point, a box or a mask.');
     return this.#prompt({ kind: 'prompt', prompt }, options);
@@ -97,9 +104,9 @@ export class Sam2Video {
   }
 
   /** @param {VideoMaskPrompt} prompt @param {CallOptions} [options] */
-  addMask({ frame, object, mask }, options) {
+  async addMask({ frame, object, mask }, options) {
     const { size, counts } = 'toRle' in mask ? mask.toRle() : mask;
-    return this.#prompt({ kind: 'mask', prompt: { ...this.#target(frame, object), size: [size[0], size[1]], counts } }, options);
+    return this.#prompt({ kind: 'mask', prompt: { ...this.#promptable(frame, object), size: [size[0], size[1]], counts } }, options);
   }
 
   /** @param {number} object @param {CallOptions} [options] @returns {Promise<FrameAnswer[]>} the frames on which it was prompted, without it */
@@ -117,6 +124,10 @@ export class Sam2Video {
     const body = this.#target(frame, object);
     const answer = await this.#run(async ({ connection }, signal) => {
       if (this.#lost.has(object)) return { ...this.#shifted({ frame }), objects: [], ms: 0 };
+      if (frame < this.#offset) {
+        throw new Sam2Error('bad_prompt', `What was said on frame ${frame} cannot be taken back: the engine that saw it is gone, and this one goes on from its masks.`,
+          'Remove the object, or prompt it on one of the latest frames.');
+      }
       return connection.request('videoClear', { video: this.#id, ...this.#shifted(body) }, { signal });
     }, options);
     this.#log.push({ kind: 'clear', ...body });
@@ -375,6 +386,13 @@ export class Sam2Video {
       throw new Sam2Error('bad_prompt', `The video has no frame ${frame}.`, `It has ${this.length} frames, counted from 0.`);
     }
     return frame;
+  }
+
+  /** @param {number} frame @param {number} object */
+  #promptable(frame, object) {
+    const target = this.#target(frame, object);
+    if (frame < this.oldest) throw new Sam2Error('bad_prompt', `Frame ${frame} of the live video is gone.`, `Prompt one of the latest frames, from ${this.oldest} on.`);
+    return target;
   }
 
   /** @param {number} frame @param {number} object */

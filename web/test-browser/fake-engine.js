@@ -5,6 +5,8 @@
 import { countsFromMask, maskFromCounts } from '../sam2/rle.js';
 
 const SIDE = 64;
+/** Pictures that a live video keeps. */
+const LIVE_KEPT = 16;
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** A test says 'hold' and 'go', so that "while encoding" lasts as long as it needs. */
@@ -114,7 +116,9 @@ class FakeVideo {
   }
 
   async pixels(frame) {
-    return this.read === null ? this.live[frame] : this.read(frame);
+    if (this.read !== null) return this.read(frame);
+    if (frame < this.live.length - LIVE_KEPT) throw failure('bad_prompt', `frame ${frame} of the live video is gone`, 'prompt one of the latest frames');
+    return this.live[frame];
   }
 
   /** Of an object's prompts by frame the one that holds on a frame. */
@@ -317,7 +321,9 @@ export class Engine {
     return this.borrowed(async () => {
       const video = this.videos.get(id);
       if (width !== video.width || height !== video.height) throw failure('unsupported_video', 'another size', '');
+      for (const [object, prompts] of video.objects) if (prompts.size === 0) throw failure('bad_prompt', `object ${object} has no prompt`, 'remove it');
       video.live.push({ rgba, width, height });
+      delete video.live[video.live.length - 1 - LIVE_KEPT];
       return video.answer(video.live.length - 1);
     });
   }

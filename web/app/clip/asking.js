@@ -2,7 +2,7 @@
  * Prompts on their way to the engine: they wait for their turn and are answered in order. Meanwhile people go
  * on: an answer may come when its object was removed, or all was forgotten.
  */
-import { codeOf } from '../../sam2/errors.js';
+import { Sam2Error, codeOf } from '../../sam2/errors.js';
 
 /** @typedef {import('../../sam2/index.d.ts').Sam2Video} Sam2Video */
 /** @typedef {import('../../sam2/index.d.ts').FrameResult} FrameResult */
@@ -31,6 +31,8 @@ export class Asking {
   #faulty = new Set();
   /** Prompts that start anew instead of refining what was answered before. @type {Set<string>} */
   #anew = new Set();
+  /** What an undo has taken back and the engine not yet. @type {Map<string, import('./tracks.js').Undone>} */
+  #undone = new Map();
   /** `frame:object` of masks that the engine was given, under the clicks that correct them. @type {Set<string>} */
   #given = new Set();
   /** Objects that the engine has heard of. @type {Set<number>} */
@@ -49,12 +51,14 @@ export class Asking {
     return this.#round !== null;
   }
 
-  /** @param {number} frame @param {number} object @param {{ anew?: boolean }} [how] */
-  ask(frame, object, { anew = false } = {}) {
+  /** @param {number} frame @param {number} object @param {{ anew?: boolean, undone?: import('./tracks.js').Undone }} [how] */
+  ask(frame, object, { anew = false, undone } = {}) {
     const key = `${frame}:${object}`;
     this.#waiting.add(key);
     this.#faulty.delete(key);
     if (anew) this.#anew.add(key);
+    if (undone !== undefined) this.#undone.set(key, undone);
+    else this.#undone.delete(key);
     this.#options.onAsk();
     void this.answerAll();
   }
@@ -67,7 +71,7 @@ export class Asking {
   /** Everything the engine was told: it is told to forget it, too. */
   forget() {
     this.#generation += 1;
-    for (const known of [this.#waiting, this.#faulty, this.#anew, this.#given, this.#inEngine]) known.clear();
+    for (const known of [this.#waiting, this.#faulty, this.#anew, this.#undone, this.#given, this.#inEngine]) known.clear();
   }
 
   /** @returns {Promise<boolean>} whether all that waits, and what is asked meanwhile, was answered */
@@ -112,11 +116,20 @@ export class Asking {
         error = thrown;
         throw thrown;
       });
-      if (await attempt(answer, () => this.ask(frame, object))) continue;
+      const [anew, undone] = [this.#anew.has(key), this.#undone.get(key)];
+      if (await attempt(answer, () => this.ask(frame, object, { anew, undone }))) {
+        if (this.#undone.get(key) === undone) this.#undone.delete(key);
+        continue;
+      }
       well = false;
       const code = codeOf(error);
+      if (anew && code !== 'bad_prompt' && error !== null) this.#anew.add(key);
       if (code === 'mask_fault') this.#faulty.add(key);
-      else if (code === 'bad_prompt') {
+      else if (code === 'bad_prompt' && undone !== undefined) {
+        this.#undone.delete(key);
+        tracks.keep(undone);
+        fail(error);
+      } else if (code === 'bad_prompt') {
         if (refused.has(key) || !tracks.takeBack(frame, object)) continue;
         // Kept, it would be asked with every later click there, and refuse them all.
         refused.add(key);
@@ -144,6 +157,10 @@ export class Asking {
     if (!asked && mask === null) {
       await this.#takenBack(video, frame, wanted);
       return;
+    }
+    if (anew && frame < video.oldest) { // before anything is cleared
+      throw new Sam2Error('bad_prompt', 'The frame of that click is out of memory: of several clicks on it, one alone cannot be taken back any more.',
+        'Undo once more takes back all of them. Or click where it is wrong now.');
     }
     const options = { onProgress };
     if (anew && this.#inEngine.has(id)) {

@@ -126,7 +126,7 @@ export class Clip {
   undo() {
     const change = this.tracks.undo();
     if (change === null) return null;
-    this.#asking.ask(change.frame, change.object, { anew: true });
+    this.#asking.ask(change.frame, change.object, { anew: true, undone: change });
     return change.frame;
   }
 
@@ -243,6 +243,11 @@ export class Clip {
 
   /** Another model is loaded: the same prompts are asked again. */
   async modelChanged() {
+    if (this.video?.live) { // its earlier frames are gone: it goes on from the masks that there are
+      const there = await this.#try((video) => video.ready({ onProgress: this.#on.onProgress }), () => void this.modelChanged());
+      if (there) await this.#asking.answerAll();
+      return;
+    }
     this.cancel();
     this.tracks.forgetAnswers();
     this.#rest = NO_REST;

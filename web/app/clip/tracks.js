@@ -16,6 +16,7 @@ export const COLORS = ['#0a84e0', '#f07c12', '#1f9d57', '#d6336c', '#7a4fe0', '#
 /** @typedef {{ id: number, name: string, color: string, prompts: Map<number, FramePrompt> }} ClipObject */
 /** @typedef {'prompted' | 'tracked' | 'absent' | 'none'} LaneState */
 /** What one undo takes back: the prompt as it was before. @typedef {{ object: number, frame: number, before: FramePrompt | null }} Change */
+/** A change that was taken back, and the prompt that it had made. @typedef {Change & { after: FramePrompt | null }} Undone */
 
 export class Tracks {
   /** @type {ClipObject[]} */
@@ -125,12 +126,18 @@ export class Tracks {
     return this.#changes.length > 0;
   }
 
-  /** @returns {Change | null} what was taken back */
+  /** @returns {Undone | null} what was taken back */
   undo() {
     const change = this.#changes.pop();
     if (change === undefined) return null;
+    const after = this.object(change.object)?.prompts.get(change.frame) ?? null;
     this.#revert(change);
-    return change;
+    return { ...change, after };
+  }
+
+  /** What was taken back cannot be: it holds as before, and counts no more as what an undo is about. @param {Undone} undone */
+  keep({ object, frame, after }) {
+    this.#revert({ object, frame, before: after });
   }
 
   /** Takes back what was said last about an object on a frame, which the engine refuses. @param {number} frame @param {number} id @returns {boolean} whether there was anything */
@@ -165,10 +172,9 @@ export class Tracks {
     else this.#found.get(frame)?.set(id, loaded);
   }
 
-  /** Forgets a frame of a live video. @param {number} frame */
+  /** Forgets the masks of a frame of a live video. What was said on it goes on counting. @param {number} frame */
   drop(frame) {
     this.#found.delete(frame);
-    for (const { prompts } of this.objects) if (prompts.size > 1) prompts.delete(frame);
   }
 
   /** @param {number} frame @returns {TrackedObject[]} in the order of the objects */

@@ -22,8 +22,14 @@ test('lanes say what was said, found and not found; undo takes back', () => {
   assert.deepEqual([2, 3, 4, 5, 6].map((frame) => tracks.lane(1, frame)), ['none', 'prompted', 'tracked', 'absent', 'none']);
   tracks.addBox(3, { x0: 5, y0: 5, x1: 9, y1: 9 });
   assert.deepEqual(tracks.prompt(3, 1).clicks, [], 'a click outside the box does not hold');
-  assert.deepEqual(tracks.undo(), { object: 1, frame: 3, before: { clicks: [{ x: 1, y: 2, label: 1 }], box: null, mask: null } });
-  assert.deepEqual(tracks.prompt(3, 1).box, null);
+  const boxed = tracks.prompt(3, 1);
+  const undone = tracks.undo();
+  assert.deepEqual(undone, { object: 1, frame: 3, before: { clicks: [{ x: 1, y: 2, label: 1 }], box: null, mask: null }, after: boxed });
+  tracks.keep(undone);
+  assert.deepEqual(tracks.prompt(3, 1), boxed, 'what cannot be taken back holds');
+  tracks.addBox(3, { x0: 5, y0: 5, x1: 8, y1: 8 });
+  tracks.undo();
+  assert.deepEqual(tracks.prompt(3, 1), boxed);
   tracks.undo();
   assert.deepEqual([tracks.keyFrames(), tracks.undo()], [[], null]);
 });
@@ -48,8 +54,9 @@ test('a correction changes one frame; another model asks all of them again', () 
   assert.deepEqual([tracks.prompt(4, 1).mask?.counts, tracks.prompt(4, 1).clicks.length], ['0P1', 1], 'a click corrects a mask that was read');
   tracks.addBox(4, { x0: 0, y0: 0, x1: 2, y1: 2 });
   assert.equal(tracks.prompt(4, 1).mask, null, 'a box takes its place');
+  tracks.put({ frame: 0, objects: [found(1)], ms: 1 });
   tracks.drop(0);
-  assert.deepEqual(tracks.keyFrames(), [4], 'a live video forgets its old frames');
+  assert.deepEqual([tracks.found(0, 1), tracks.keyFrames()], [null, [0, 4]], 'a live video forgets masks, not what was said');
   tracks.reset();
   assert.deepEqual([tracks.objects, tracks.active, tracks.canUndo, tracks.add().id], [[], 0, false, 1]);
 });

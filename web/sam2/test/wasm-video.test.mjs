@@ -112,10 +112,10 @@ test('one session: cancel, refusals, masks, restarts', { skip }, async (t) => {
   });
 
   await t.test('bad prompts and videos are refused with their codes', async () => {
-    assert.throws(() => video.addPoints({ frame: 99, object: 1, points: [[3, 3]] }), { code: 'bad_prompt' });
-    assert.throws(() => video.addPoints({ frame: 0, object: -1, points: [[3, 3]] }), { code: 'bad_prompt' });
-    assert.throws(() => video.addPoints({ frame: 0, object: 1, points: [] }), { code: 'bad_prompt' });
-    assert.throws(() => video.addPoints({ frame: 0, object: 1, points: [[-3, 3]] }), { code: 'bad_prompt' });
+    await assert.rejects(video.addPoints({ frame: 99, object: 1, points: [[3, 3]] }), { code: 'bad_prompt' });
+    await assert.rejects(video.addPoints({ frame: 0, object: -1, points: [[3, 3]] }), { code: 'bad_prompt' });
+    await assert.rejects(video.addPoints({ frame: 0, object: 1, points: [] }), { code: 'bad_prompt' });
+    await assert.rejects(video.addPoints({ frame: 0, object: 1, points: [[-3, 3]] }), { code: 'bad_prompt' });
     await assert.rejects(video.addMask({ frame: 0, object: 1, mask: { size: [3, 3], counts: '!!' } }), { code: 'bad_prompt' });
     await assert.rejects(video.removeObject(77), { code: 'bad_prompt' });
     await assert.rejects(sam.openVideo(new Blob([])), { code: 'unsupported_video' });
@@ -178,6 +178,27 @@ test('live frames give what a long clip gives, and memory does not grow', { skip
   }
   assert.equal(live.length, long.length);
   await assert.rejects(live.addPoints({ frame: 2, object: 1, points: [[5, 5]] }), { code: 'bad_prompt' });
+  // The engine has the frames that are said to be there.
+  assert.ok(live.oldest > live.length - 16);
+  await live.addPoints({ frame: live.oldest, object: 1, points: [[5, 5]], labels: [0] });
+  await live.pushFrame(long[0]);
   await assert.rejects(live.pushFrame({ data: new Uint8Array(16), width: 2, height: 2 }), { code: 'unsupported_video' });
   assert.match((await live.stats()).memory, /0 masks/);
+});
+
+test('a live prompt is taken back when its frame is long gone, and the object goes on from the other', { skip }, async (t) => {
+  const sam = await load('weights/seed4.safetensors');
+  t.after(() => sam.dispose());
+  const clipped = await sam.openVideo(await clip());
+  const live = await sam.openVideo({ live: true });
+  for (let i = 0; i < 24; i += 1) {
+    await live.pushFrame(await clipped.picture(i % clipped.length));
+    if (i === 0 || i === 2) await live.addPoints({ frame: i, object: 1, points: [i === 0 ? [60, 40] : [5, 5]] });
+  }
+  assert.ok(live.oldest > 2);
+  assert.equal((await live.clear({ frame: 2, object: 1 })).frame, 2);
+  const { objects: [{ id, score, prompted }] } = await live.pushFrame(await clipped.picture(0));
+  assert.deepEqual([id, score !== null, prompted], [1, true, false]);
+  await live.removeObject(1);
+  assert.deepEqual((await live.pushFrame(await clipped.picture(1))).objects, []);
 });
