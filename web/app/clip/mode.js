@@ -1,12 +1,10 @@
 /** The page while a clip is open: connects the clip, its frames, the timeline and the panel. */
 import { isAbort } from '../../sam2/errors.js';
 import { byId } from '../dom.js';
-import { Camera } from './camera.js';
+import { ClipCard } from './card.js';
 import { Clip } from './clip.js';
-import { LONG_MS, timeInWords } from './estimate.js';
-import { canSaveVideo } from './exports.js';
 import { mayForget } from './forget.js';
-import { ObjectList } from './objects.js';
+import { Live } from './live.js';
 import { layersOf } from './overlay.js';
 import { Player } from './player.js';
 import { parseSaved } from './saved.js';
@@ -43,11 +41,8 @@ export class ClipMode {
   #clip = null;
   /** @type {Player | null} */
   #player = null;
-  /** @type {Camera | null} */
-  #camera = null;
-  /** The camera's picture on the screen. @type {ImageBitmap | null} */
-  #liveBitmap = null;
-  #liveFrame = 0;
+  /** @type {Live | null} */
+  #live = null;
   /** The frame on the screen: behind the one asked for while that is read. */
   #shownFrame = 0;
   /** Masks that wait until the clip is open. @type {File | null} */
@@ -56,10 +51,7 @@ export class ClipMode {
   #follow = true;
   #saving;
   #timeline;
-  #objects;
-  #estimate = byId('estimate', HTMLElement);
-  #small = byId('use-small', HTMLElement);
-  #mask = byId('mask', HTMLElement);
+  #card;
 
   /** @param {ModeOptions} options */
   constructor(options) {
@@ -68,7 +60,7 @@ export class ClipMode {
     this.#timeline = new Timeline({
       go: (frame) => this.go(frame), togglePlay: () => this.togglePlay(), select: (id) => this.#clip?.select(id),
     });
-    this.#objects = new ObjectList({ select: (id) => this.#clip?.select(id), remove: (id) => void this.#remove(id) });
+    this.#card = new ClipCard({ select: (id) => this.#clip?.select(id), remove: (id) => void this.#remove(id) }, options.engine);
     /** @type {Record<string, () => void>} */
     const actions = {
       'step-back': () => this.step(-1), 'step-on': () => this.step(1), 'key-back': () => this.key(-1), 'key-on': () => this.key(1),
@@ -117,48 +109,23 @@ export class ClipMode {
 
   async openCamera() {
     const clip = this.#begin('camera');
-    const camera = new Camera();
-    this.#camera = camera;
+    let shown = false;
+    const live = new Live((bitmap, frame) => {
+      if (!shown && clip.video !== null) this.#options.view.setPicture(clip.video);
+      shown = true;
+      this.#show(bitmap, frame);
+      this.render();
+    });
+    this.#live = live;
     try {
-      await camera.open();
+      await live.open();
       const sam = await this.#options.sam();
       const options = { limits: this.#options.limits(), retry: () => void this.openCamera() };
-      if (clip !== this.#clip || !await clip.open(sam, { live: true }, options) || clip.video === null) {
-        camera.close();
-        return;
-      }
+      if (clip === this.#clip && await clip.open(sam, { live: true }, options)) await live.follow(clip);
+      else live.close();
     } catch (error) {
-      camera.close();
+      live.close();
       if (clip === this.#clip && !isAbort(error)) clip.fail(error, () => void this.openCamera());
-      return;
-    }
-    await this.#followCamera(clip, camera);
-  }
-
-  /** Shows and tracks what the camera sees. @param {Clip} clip @param {Camera} camera */
-  async #followCamera(clip, camera) {
-    const { video } = clip;
-    if (video === null || camera.running) return;
-    let first = true;
-    try {
-      await camera.run(video, (bitmap, answer) => {
-        clip.tracks.put(answer);
-        for (const frame of clip.tracks.frames()) if (frame < answer.frame) clip.tracks.drop(frame);
-        if (first) this.#options.view.setPicture(video);
-        first = false;
-        this.#liveBitmap?.close();
-        this.#liveBitmap = bitmap;
-        this.#liveFrame = answer.frame;
-        this.#show(bitmap, answer.frame);
-        this.render();
-      });
-    } catch (error) {
-      if (clip !== this.#clip || isAbort(error)) return;
-      // With the objects that there are: nothing of them is lost.
-      clip.fail(error, () => {
-        clip.goOn();
-        void this.#followCamera(clip, camera);
-      });
     }
   }
 
@@ -166,23 +133,21 @@ export class ClipMode {
     if (this.#clip === null) return;
     this.#saving.now?.abort.abort();
     this.#options.stage.show({ picture: null, layers: null, clicks: [], box: null });
-    this.#camera?.close();
-    this.#camera = null;
+    this.#live?.close();
+    this.#live = null;
     this.#player?.close();
     this.#player = null;
     this.#clip.close();
     this.#clip = null;
     this.#saved = null;
-    this.#liveBitmap?.close();
-    this.#liveBitmap = null;
-    for (const name of ['area', 'iou', 'bbox']) delete this.#mask.dataset[name];
+    this.#card.forgetMask();
     this.render();
     this.#options.onChange();
   }
 
   /** The frame that clicks are about. */
   get frame() {
-    return this.#camera === null ? this.#player?.frame ?? 0 : this.#liveFrame;
+    return this.#live?.frame ?? this.#player?.frame ?? 0;
   }
 
   /** @param {ImagePx} at @param {boolean} negative */
@@ -201,13 +166,13 @@ export class ClipMode {
     this.#options.onAsk();
     this.#player?.pause();
     // A camera that stands still after an error goes on: so does the person.
-    if (this.#clip !== null && this.#camera !== null) void this.#followCamera(this.#clip, this.#camera);
+    if (this.#clip !== null) void this.#live?.follow(this.#clip);
   }
 
   undo() {
     this.#options.onAsk();
     const frame = this.#clip?.undo() ?? null;
-    if (frame !== null && this.#camera === null) this.go(frame);
+    if (frame !== null && this.#live === null) this.go(frame);
   }
 
   /** Starts over. What took minutes to track is not lost to one key: a pass is stopped first, and masks are asked about. */
@@ -320,7 +285,7 @@ export class ClipMode {
     }
     const described = this.#clip?.describe() ?? { state: /** @type {PageState} */ ('ready'), message: { text: 'Ready.' } };
     if (this.#clip?.video === null && described.state === 'encoding') described.message.cancel = () => this.close();
-    const speed = this.#camera?.speed ?? null;
+    const speed = this.#live?.speed ?? null;
     if (speed !== null && described.state === 'idle' && (this.#clip?.tracks.objects.length ?? 0) > 0) described.message.text = `Tracking live, ${speed.toFixed(1)} frames a second.`;
     return described;
   }
@@ -330,49 +295,19 @@ export class ClipMode {
     const clip = this.#clip;
     const open = clip !== null;
     const video = clip?.video ?? null;
-    const live = this.#camera !== null;
+    const live = this.#live !== null;
     document.body.dataset.mode = open ? (live ? 'live' : 'clip') : 'picture';
     this.#timeline.setShown(video !== null && !live);
-    byId('clip-card', HTMLElement).hidden = !open;
-    byId('mask-card', HTMLElement).hidden = open;
+    this.#card.setShown(open);
     if (clip === null) return;
     const { tracks } = clip;
     const { frame } = this;
     const { clicks, box } = tracks.prompt(frame, tracks.active);
     this.#options.stage.show({ layers: layersOf(tracks, this.#shownFrame), clicks, box });
-    const found = tracks.found(frame, tracks.active);
-    if (found === null) for (const name of ['area', 'iou', 'bbox']) delete this.#mask.dataset[name];
-    else Object.assign(this.#mask.dataset, { area: found.mask.area, iou: found.iou ?? '', bbox: found.mask.bbox.join(',') });
-    this.#objects.show(tracks, frame);
-    byId('clip-name', HTMLElement).textContent = clip.name;
-    byId('clip-notes', HTMLElement).textContent = video?.notes.join(' · ') ?? '';
-    if (video !== null && !live) {
-      const seconds = video.times?.[frame] ?? (video.fps === null ? null : frame / video.fps);
-      this.#timeline.show({ frame, frames: video.length, seconds, playing: this.#player?.playing ?? false, tracks });
-    }
-    this.#renderTracking(clip);
-  }
-
-  /** @param {Clip} clip */
-  #renderTracking(clip) {
-    const { tracks, tracking, video } = clip;
-    const span = clip.span(false);
-    const objects = Math.max(1, tracks.objects.filter(({ prompts }) => prompts.size > 0).length);
-    const can = video !== null && span.frames > 0 && tracking === null && this.#saving.now === null;
-    button('track').disabled = !can;
-    button('track-both').disabled = !can;
-    button('track').hidden = tracking !== null;
-    button('track-both').hidden = tracking !== null;
-    button('track-stop').hidden = tracking === null;
-    const text = tracking !== null ? '' : clip.estimate.inWords(span.frames, objects);
-    this.#estimate.textContent = text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
-    const total = clip.estimate.total(span.frames, objects);
-    const { device, isSmall } = this.#options.engine();
-    this.#small.hidden = tracking !== null || total === null || total < LONG_MS || device !== 'cpu' || isSmall;
-    if (total !== null) byId('use-small-text', HTMLElement).textContent = `This model takes ${timeInWords(total)} on a CPU.`;
-    const any = tracks.frames().length > 0;
-    for (const id of ['save-masks', 'save-json', 'save-video']) button(id).disabled = !any || tracking !== null || this.#saving.now !== null;
-    button('save-video').hidden = !canSaveVideo();
+    this.#card.show(clip, frame, this.#saving.now !== null);
+    if (video === null || live) return;
+    const seconds = video.times?.[frame] ?? (video.fps === null ? null : frame / video.fps);
+    this.#timeline.show({ frame, frames: video.length, seconds, playing: this.#player?.playing ?? false, tracks });
   }
 
   /** @param {string} name @returns {Clip} */
