@@ -7,10 +7,11 @@ mod log;
 mod oom;
 mod picture;
 mod prediction;
+mod rle;
 mod video;
 
 pub use engine::Engine;
 pub use oom::{memory_bytes, take_refused_bytes};
 pub use picture::{DecodedImage, decode_image};
 pub use prediction::Prediction;
-pub use video::trace_rle;
+pub use rle::trace_rle;
