@@ -94,7 +94,7 @@
 
 /** What a run-length mask is. @typedef {{ area: number, bbox: [number, number, number, number], svg: string, polygons: import('./index.d.ts').Polygon[] }} Traced */
 
-/** @typedef {{ id: number, frames: number, width: number, height: number, object_cost: number, fps?: number | null, more?: boolean }} OpenedVideo */
+/** @typedef {{ id: number, frames: number, width: number, height: number, object_cost: number, fps?: number | null, times?: number[] | null, more?: boolean }} OpenedVideo */
 
 /**
  * @typedef {object} RequestTable

@@ -7,6 +7,7 @@ import { VideoMask } from './mask.js';
 import { checkBox, checkPoints } from './prompt.js';
 import { VideoLog } from './video-log.js';
 import { ownPicture, release, sizeOf } from './video-picture.js';
+import { rateOfTimes } from './video-times.js';
 
 /** @typedef {import('./session.js').EngineSession} EngineSession */
 /** @typedef {import('./session.js').Engine} Engine */
@@ -308,7 +309,8 @@ export class Sam2Video {
       if (source.kind === 'live') await this.#resumeLive(engine, signal);
       else {
         this.length = opened.frames;
-        this.fps = opened.fps ?? this.fps;
+        this.times = opened.times ?? this.times;
+        this.fps = opened.times ? rateOfTimes(opened.times) : opened.fps ?? this.fps;
         if (first && opened.more) this.notes.push(`at most the first ${opened.frames} frames are used`);
         await this.#repeat(engine, signal, onProgress);
       }

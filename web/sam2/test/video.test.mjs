@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import test from 'node:test';
 import { Sam2 } from '../client.js';
+import * as standIn from '../../test-browser/fake-engine.js';
 import { ASSETS, fakePorts, goodModel } from './fake-port.mjs';
 
 const isAbort = { name: 'AbortError' };
@@ -172,4 +173,21 @@ test('a live video goes on from what was in sight; what was not is no empty mask
   await live.pushFrame(frame(false));
   await live.removeObject(2);
   sam.dispose();
+});
+
+test('an animation whose frames do not stay equally long brings its times', async () => {
+  const opened = (more) => {
+    class Engine extends standIn.Engine {
+      static async create(...options) { return Object.setPrototypeOf(await standIn.Engine.create(...options), Engine.prototype); }
+      open_animation() { return JSON.stringify({ id: 1, frames: 3, width: 12, height: 7, object_cost: 0.4, more: false, ...more }); }
+    }
+    return load(fakePorts({ module: { ...standIn, Engine } })).then(async (sam) => {
+      const { times, fps } = await sam.openVideo(new Blob(['GIF89a and more than that']));
+      sam.dispose();
+      return [times, fps];
+    });
+  };
+  assert.deepEqual(await opened({ fps: 10, times: [0, 0.1, 0.5, 0.6] }), [[0, 0.1, 0.5, 0.6], 4]);
+  assert.deepEqual(await opened({ fps: 10, times: [0, 0.1, 0.2, 0.9] }), [[0, 0.1, 0.2, 0.9], 10]);
+  assert.deepEqual(await opened({ fps: 10, times: null }), [null, 10]);
 });

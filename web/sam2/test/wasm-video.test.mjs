@@ -149,6 +149,7 @@ test('an animated GIF is read by the engine, limits are said', { skip }, async (
   const video = await sam.openVideo(file, { maxFrames: 6, maxFrameDimension: 64 });
   assert.deepEqual([video.length, video.width, video.height, video.fps], [6, 160, 90, 10]);
   assert.deepEqual(video.notes, ['at most the first 6 frames are used']);
+  assert.deepEqual(video.times.map((seconds) => Math.round(seconds * 1000)), [0, 100, 200, 300, 400, 500, 600]);
   const { width, data } = await video.picture(5);
   assert.equal(width, 64);
   assert.ok(data.some((value) => value > 200));

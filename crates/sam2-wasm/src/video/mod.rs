@@ -117,7 +117,7 @@ impl Engine {
     }
 
     /// Opens an animated GIF, WebP or PNG. JSON in: max_dimension, max_frames, corrections_stand; out as `open_video`, and
-    /// fps, more (whether frames were cut off).
+    /// fps, times (seconds at which each frame comes on and the last one goes, or null), more (whether frames were cut off).
     ///
     /// # Errors
     /// `unsupported_video`.
@@ -125,7 +125,8 @@ impl Engine {
         let limits: LimitsJson = parse(&options)?;
         let frames = AnimationFrames::open(bytes.into(), limits.max_dimension, limits.max_frames);
         let frames = frames.map_err(|e| to_js(&e))?;
-        let more = json!({ "fps": frames.fps(), "more": frames.has_more() });
+        let more =
+            json!({ "fps": frames.fps(), "times": frames.times(), "more": frames.has_more() });
         let model = self.shared_model()?;
         let video = VideoPredictor::new(
             model,

@@ -25,7 +25,8 @@ pub struct AnimationFrames {
     /// Why the one after them cannot.
     broken: Option<String>,
     size: ImageSize,
-    fps: Option<f64>,
+    /// Seconds that each whole frame stays, where the file says it.
+    stays: Vec<Option<f64>>,
     more: bool,
     /// Neighbouring frames in order, the first with number `start`.
     cache: VecDeque<RgbImage>,
@@ -65,18 +66,21 @@ impl AnimationFrames {
             let text = "this is no animated picture: use GIF, WebP or PNG";
             return Err(Error::Video(text.to_owned()));
         };
-        let (mut whole, mut size, mut fps, mut more) = (0, None, None, false);
+        let (mut whole, mut size, mut stays, mut more) = (0, None, Vec::new(), false);
         let mut wrong = None;
-        let result = frames(&reader(&bytes), format, &mut |(image, its_fps)| {
+        let result = frames(&reader(&bytes), format, &mut |(image, fps)| {
             if max_frames > 0 && whole == max_frames {
                 more = true;
                 return false;
             }
             let first = *size.get_or_insert_with(|| size_of(&image));
-            fps = fps.or(its_fps);
             wrong = same_size(&format!("frame {whole}"), size_of(&image), first).err();
-            whole += usize::from(wrong.is_none());
-            wrong.is_none()
+            if wrong.is_some() {
+                return false;
+            }
+            stays.push(fps.map(|fps| 1.0 / fps));
+            whole += 1;
+            true
         });
         let damaged = |error| Error::Video(format!("frame {whole}: {error}"));
         let mut broken = wrong.or(result.map_err(damaged).err());
@@ -95,7 +99,7 @@ impl AnimationFrames {
             whole,
             broken: broken.map(|error| error.to_string()),
             size,
-            fps,
+            stays,
             more,
             cache: VecDeque::new(),
             start: 0,
@@ -103,9 +107,24 @@ impl AnimationFrames {
         })
     }
 
-    /// Frames per second, by the time that the first frame stays on the screen.
+    /// Frames per second, by the first frame that says how long it stays on the screen.
     pub fn fps(&self) -> Option<f64> {
-        self.fps
+        let stays = self.stays.iter().flatten().next()?;
+        Some(1.0 / stays)
+    }
+
+    /// Seconds at which each frame comes on, and at last those at which the last one goes: one more than
+    /// there are frames. `None` where a frame does not say how long it stays.
+    pub fn times(&self) -> Option<Vec<f64>> {
+        let mut stays: Vec<f64> = self.stays.iter().copied().collect::<Option<_>>()?;
+        // A broken frame counts as the last one and says nothing.
+        stays.resize(self.len(), stays.last().copied()?);
+        let mut end = 0.0;
+        let ends = stays.iter().map(|stay| {
+            end += stay;
+            end
+        });
+        Some(std::iter::once(0.0).chain(ends).collect())
     }
 
     /// Has the file more frames than are used?
@@ -197,6 +216,11 @@ mod tests {
 
     /// 12 x 7, frame `i` red in column `i`, 10 frames a second.
     fn gif(frames: u32) -> Arc<[u8]> {
+        uneven_gif(frames, &|_| 100)
+    }
+
+    /// The same with the milliseconds that a frame stays.
+    fn uneven_gif(frames: u32, stays: &dyn Fn(u32) -> u32) -> Arc<[u8]> {
         let mut bytes = Vec::new();
         let mut encoder = GifEncoder::new(&mut bytes);
         for i in 0..frames {
@@ -204,7 +228,7 @@ mod tests {
                 true => Rgba([255, 0, 0, 255]),
                 false => Rgba([0, 0, 255, 255]),
             });
-            let delay = Delay::from_numer_denom_ms(100, 1);
+            let delay = Delay::from_numer_denom_ms(stays(i), 1);
             let frame = Frame::from_parts(image, 0, 0, delay);
             encoder.encode_frame(frame).unwrap();
         }
@@ -266,5 +290,26 @@ mod tests {
         assert!(AnimationFrames::open(gif(3)[..20].into(), 0, 0).is_err());
         assert!(AnimationFrames::open(vec![0; 40].into(), 0, 0).is_err());
         assert!(!AnimationFrames::recognises(&[0xff, 0xd8, 0xff, 0xe0]));
+    }
+    #[test]
+    fn frames_come_on_when_the_file_says() {
+        let milliseconds = |frames: &AnimationFrames| {
+            let times = frames.times()?;
+            Some(times.iter().map(|s| (s * 1e3).round()).collect::<Vec<_>>())
+        };
+        let uneven = uneven_gif(4, &|i| [100, 30, 500, 20][i as usize]);
+        let frames = AnimationFrames::open(Arc::clone(&uneven), 0, 0).unwrap();
+        let expected = vec![0.0, 100.0, 130.0, 630.0, 650.0];
+        assert_eq!(
+            (milliseconds(&frames), frames.fps()),
+            (Some(expected), Some(10.0))
+        );
+        let few = AnimationFrames::open(uneven, 0, 2).unwrap();
+        assert_eq!(milliseconds(&few), Some(vec![0.0, 100.0, 130.0]));
+        let silent = AnimationFrames::open(uneven_gif(3, &|i| 100 * i), 0, 0).unwrap();
+        assert_eq!((milliseconds(&silent), silent.fps()), (None, Some(10.0)));
+        let whole = gif(10);
+        let cut = AnimationFrames::open(whole[..whole.len() / 2].into(), 0, 0).unwrap();
+        assert_eq!(cut.times().unwrap().len(), cut.len() + 1);
     }
 }
