@@ -17,13 +17,21 @@ def main() -> None:
         c.add_argument("--cache", type=Path, help="folder of the sprite caches (default WORK/cache)")
         return c
 
-    for name, text in (("run", "everything: data, training, export"), ("data", "packages and sprite caches"), ("train", "the curriculum")):
+    for name, text in (
+        ("run", "everything: data, training, export"),
+        ("data", "packages and sprite caches"),
+        ("train", "the curriculum"),
+    ):
         c = command(name, text)
         c.add_argument("--phases", type=Path, help="curriculum (default training/phases.toml)")
         c.add_argument("--data", type=Path, help="labelled photographs to evaluate on while training (manifest.json)")
         c.add_argument("--threads", type=int, default=2)
         c.add_argument("--start", type=Path, help="weights to begin with where WORK has no checkpoint (.safetensors, official keys)")
         c.add_argument("--phase", help="name of the phase to begin with, with --start")
+    c = command("views", "photographs with a teacher's masks, for phases-views.toml")
+    c.add_argument("--photographs", type=int, default=600, help="how many views of them")
+    c.add_argument("--scenes", type=int, default=300, help="how many generated scenes beside them")
+    c.add_argument("--threads", type=int, default=2)
     c = command("export", "official .pt and f16 .safetensors")
     c.add_argument("--checkpoint", type=Path, help="default WORK/best.pt, else WORK/checkpoint.pt")
     c = command("eval", "the protocol of the model card, through the official predictor")
@@ -43,6 +51,10 @@ def main() -> None:
 
         data.fetch(args.work / "raw")
         data.build(args.work / "raw", cache, args.threads)
+    if args.command == "views":
+        from . import data
+
+        data.views(args.work / "raw", cache, args.work, args.photographs, args.scenes, args.threads)
     if args.command in ("run", "train"):
         from .train import PHASES, Trainer
 

@@ -10,15 +10,22 @@ from . import losses, prompts
 from .model import decode, to_decoder
 
 
-def mask_loss(logits: torch.Tensor, target: torch.Tensor, focal: float) -> torch.Tensor:
-    """Per-mask loss [...]: BCE and dice early on; `focal` > 0 moves weight from plain BCE to focal loss."""
+def mask_loss(logits: torch.Tensor, target: torch.Tensor, focal: float | None) -> torch.Tensor:
+    """Per-mask loss [N, M] of logits and targets [N, M, h, w]: BCE and dice early on; `focal` > 0 moves weight from BCE to focal loss.
+
+    `focal` None: BCE and dice weighted towards outlines. Focal loss asks for little inside an object (its alpha is 0.25), and on so
+    few pictures the logits stay near 0: the mask of a box was best cut at -0.5 where the other two losses put it at 0.
+    """
+    if focal is None:
+        weight = losses.outline_weight(target[:, 0])
+        return losses.outlined(logits, target, weight[:, None].expand_as(target))
     loss = losses.dice(logits, target)
     if focal > 0:
         loss = loss + focal * losses.focal(logits, target)
     return loss + (2.0 if focal == 0 else 0.5) * losses.bce(logits, target)
 
 
-def round_loss(masks, ious, score, target, single_click: bool, focal: float):
+def round_loss(masks, ious, score, target, single_click: bool, focal: float | None):
     """Loss of one decoder round and the logits that go into the next.
 
     masks [N, 4, h, w], ious [N, 4], score [N, 1], target [N, h, w] in 0..1. A single click is ambiguous: only the best
@@ -41,7 +48,7 @@ def round_loss(masks, ious, score, target, single_click: bool, focal: float):
     return loss.mean(), masks[rows, pick].detach(), true_iou[rows, pick].mean().item()
 
 
-def click_grads(model, raw: list[torch.Tensor], masks: torch.Tensor, rng: np.random.Generator, rounds: int, focal: float, box_share: float):
+def click_grads(model, raw: list[torch.Tensor], masks: torch.Tensor, rng: np.random.Generator, rounds: int, focal: float | None, box_share: float):
     """Backward pass through decoder and prompt encoder; returns loss, IoU per round, and the gradients of `raw`.
 
     raw: FPN maps [B, 128, .., ..] of the image encoder, masks uint8 [B, K, S, S]. Gradients of all rounds gather on the maps,

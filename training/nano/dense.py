@@ -61,3 +61,22 @@ def dense_loss(head: DenseHead, raw: list[torch.Tensor], labels: torch.Tensor, q
         inter = (on & want).sum((-2, -1)).float()
         iou = (inter / (on | want).sum((-2, -1)).clamp(min=1)).mean().item()
     return loss, iou
+
+
+class TaughtHead(nn.Module):
+    """A throw-away linear reading of the FPN maps that has to say what the teacher sees at every place."""
+
+    def __init__(self, channels: int = 128, dim: int = 128):
+        super().__init__()
+        self.lateral = nn.ModuleList([nn.Conv2d(channels, dim, 1) for _ in range(3)])
+        self.norm = nn.BatchNorm2d(dim, affine=False)
+
+    def loss(self, fpn: list[torch.Tensor], taught: torch.Tensor) -> torch.Tensor | None:
+        """Mean squared error against standardised features [B, 128, 64, 64]; rows of not-a-number have no teacher."""
+        rows = torch.isfinite(taught[:, 0, 0, 0])
+        if not rows.any():
+            return None
+        size = taught.shape[-2:]
+        want = self.norm(taught[rows]).clamp(-4, 4)
+        said = sum(F.interpolate(conv(f[rows]), size=size, mode="bilinear", align_corners=False) for conv, f in zip(self.lateral, fpn))
+        return F.mse_loss(said, want)

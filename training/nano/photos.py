@@ -11,6 +11,8 @@ import cv2
 import numpy as np
 import OpenEXR
 
+from . import rcc
+
 WALLPAPERS = {
     "aitzgorri_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
     "friends_by_Aitzol_Berasategi.jpg": "Aitzol Berasategi, CC-BY-4.0",
@@ -23,6 +25,17 @@ WALLPAPERS = {
     "umang_by_Abhishek_Mudgal.jpg": "Abhishek Mudgal, CC-BY-4.0",
     "Wine_by_Jakkub_Mede.jpg": "Jakub Mede, CC-BY-4.0",
 }
+GCOMPRIS = {
+    "categorization": (
+        "fishes/fish25 fishes/fish4 fishes/fish8 monuments/greatWall monuments/leMusee monuments/leaningTowerOfPisa "
+        "monuments/mountRushmore monuments/zimniPalace others/bucket others/igloo others/pan others/pencil others/volleyball "
+        "renewable/dam2 renewable/solar1 renewable/solar2 renewable/windmill renewable/windmill12 tools/measuringTape3 "
+        "tools/nailCutter tools/plier1 tools/screwDriver tools/sideCutter1"
+    ),
+    "explore_world_animals": "animals/crocodile animals/moose animals/panda",
+}
+"""By .rcc file: public domain, CC0 and CC-BY ones whose content fits the work that Debian's copyright file names; see CREDITS.md."""
+PALAPELI = ("cincinnati-bridge.jpg", "citrus-fruits.jpg", "european-honey-bee.jpg")
 SKIMAGE = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")
 SKLEARN = ("china.jpg", "flower.jpg")
 
@@ -44,6 +57,34 @@ def collect(raw: Path, out: Path) -> int:
         found[path.stem] = cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
     for path in sorted(raw.rglob("*.exr.js")):
         found["hdri_" + path.name.split(".")[0]] = panorama(path)
+    np.savez(out, **found)
+    return len(found)
+
+
+def collect_objects(raw: Path, out: Path) -> int:
+    """Photographs of single things and rooms, for the teacher to find masks in; one .npz as `collect` writes. Returns their number."""
+    found: dict[str, np.ndarray] = {}
+
+    def add(name: str, code: bytes) -> None:
+        img = cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR_RGB)
+        if img is None:
+            raise ValueError(f"{name}: not a picture")
+        s = min(1.0, 1400 / max(img.shape[:2]))
+        found[name] = cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
+
+    for name, wanted in GCOMPRIS.items():
+        (path,) = (raw / "gcompris").rglob(f"{name}.rcc")
+        files = rcc.entries(path.read_bytes())
+        for one in wanted.split():
+            (inside,) = (f for f in files if f.endswith(f"/{one}.webp"))
+            add("gcompris_" + one.replace("/", "_"), files[inside])
+    paths = [p for p in sorted((raw / "palapeli").rglob("*.jpg")) if p.name in PALAPELI]
+    # One of the rooms is a render.
+    paths += [p for p in sorted((raw / "interiors").rglob("*.jpg")) if not p.name.startswith("pexels-364445")]
+    # Not the sheets of people in motion: many small frames on one sheet.
+    paths += [p for p in sorted((raw / "stdlib").glob("package/img-*/data/image.jpg")) if "locomotion" not in str(p)]
+    for path in paths:
+        add(path.parents[1].name + "_" + path.stem if path.stem == "image" else path.stem, path.read_bytes())
     np.savez(out, **found)
     return len(found)
 

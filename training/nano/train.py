@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from . import evaluate, loader
 from .clicks import click_grads
-from .dense import DenseHead, dense_loss
+from .dense import DenseHead, TaughtHead, dense_loss
 from .memory import MEMORY_MODULES, StoredClips, begin
 from .model import build, normalise, twin
 from .video import MemoryHint, follow, video_step
@@ -42,6 +42,7 @@ class Trainer:
         self.model = build(128)
         self.head = DenseHead()
         self.hint = MemoryHint()
+        self.taught = TaughtHead()
         self.average: dict[str, torch.Tensor] = {}
         self.optimiser = None
         self.saved_optimiser = None
@@ -54,6 +55,8 @@ class Trainer:
         self.model.load_state_dict(c["model"])
         self.head.load_state_dict(c["head"])
         self.hint.load_state_dict(c["hint"])
+        if "taught" in c:
+            self.taught.load_state_dict(c["taught"])
         self.average, self.saved_optimiser = c["average"], c["optimiser"]
         self.phase, self.step, self.total = c["phase"], c["step"], c["total"]
         self.updates, self.seconds, self.best = c["updates"], c["seconds"], c["best"]
@@ -76,7 +79,7 @@ class Trainer:
 
     def save(self) -> None:
         state = {
-            "model": self.model.state_dict(), "head": self.head.state_dict(), "hint": self.hint.state_dict(), "average": self.average,
+            "model": self.model.state_dict(), "head": self.head.state_dict(), "hint": self.hint.state_dict(), "taught": self.taught.state_dict(), "average": self.average,
             "optimiser": self.optimiser.state_dict() if self.optimiser else None,
             "phase": self.phase, "step": self.step, "total": self.total, "updates": self.updates, "seconds": self.seconds, "best": self.best,
         }  # fmt: skip
@@ -111,7 +114,7 @@ class Trainer:
             self.model.load_state_dict(state)
 
     def make_optimiser(self, p: dict) -> None:
-        groups: dict[str, list] = {"encoder": [], "decoder": [], "rest": [*self.head.parameters(), *self.hint.parameters()]}
+        groups: dict[str, list] = {"encoder": [], "decoder": [], "rest": [*self.head.parameters(), *self.hint.parameters(), *self.taught.parameters()]}
         for name, q in self.model.named_parameters():
             # What forward_image runs is the encoder: stored features have been through conv_s0 and conv_s1.
             if name.startswith(("image_encoder.", "sam_mask_decoder.conv_s")):
@@ -205,16 +208,23 @@ class Trainer:
             heads.append(loss * p["dense"])
             grads.append(None)
             values["loss"] += loss.item()
+        if p.get("taught", 0) > 0 and "taught" in batch:
+            loss = self.taught.loss(raw, batch["taught"])
+            if loss is not None:
+                values["taught"] = loss.item()
+                heads.append(loss * p["taught"])
+                grads.append(None)
         if p.get("rounds", 0) > 0:
             rounds = int(rng.integers(1, p["rounds"] + 1))
             loss, ious, back = click_grads(
-                self.model, raw, batch["masks"], rng, rounds, p.get("focal", 0.0), p.get("boxes", 0.4)
+                self.model, raw, batch["masks"], rng, rounds, None if p.get("outlines") else p.get("focal", 0.0), p.get("boxes", 0.4)
             )
             values |= {"clicks_loss": loss, **ious}
             if learns and p.get("into", 1.0) > 0:
                 heads += raw
                 grads += [g * p.get("into", 1.0) for g in back]
-        if heads and learns:
+        # The throw-away heads also learn while the encoder stands still, which is what it waits for.
+        if heads:
             torch.autograd.backward(heads, grads)
         return values
 
@@ -273,7 +283,7 @@ class Trainer:
         else:
             scenes = loader.Scenes(
                 self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=start,
-                part_share=p.get("part_share", 0.15), wild=p.get("wild", 1.0),
+                part_share=p.get("part_share", 0.15), wild=p.get("wild", 1.0), views=self.work / "views", view_share=p.get("views", 0.0),
             )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
         clips = self.clips_beside(p)
