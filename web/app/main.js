@@ -74,7 +74,7 @@ const models = new ModelLoader(controller, {
 });
 
 const clip = new ClipMode({
-  stage, view,
+  stage, onSize: setSize,
   sam: () => controller.loaded(),
   limits: () => models.limits,
   engine: () => ({ device: controller.sam?.device ?? '', model: controller.model?.name ?? '', isSmall: controller.model?.name === models.small?.name }),
@@ -83,6 +83,7 @@ const clip = new ClipMode({
   },
   onProgress: (progress) => status.progress(progress),
   onAsk: () => controller.dismiss(),
+  onNewObject: () => setRemoving(false),
   onChange: showState,
 });
 
@@ -102,16 +103,12 @@ function render() {
   }
   const { picture, prompts, image, model, sam } = controller;
   const shown = picture?.shown ?? null;
-  if (shown !== null && shownPicture !== picture) {
-    byId('empty', HTMLElement).hidden = true;
-    view.setPicture(shown);
-    surface.hidden = false;
-  }
+  if (shown !== null && shownPicture !== picture) setSize(shown);
   shownPicture = shown === null ? null : picture;
-  byId('empty', HTMLElement).hidden = shown !== null;
   const last = prompts.last;
   stage.show({ picture: shown?.bitmap ?? null, mask: controller.outline, preview: false, clicks: last?.clicks ?? [], box: last?.box ?? null });
   stage.draw(); // at once: the canvas has its place before anything asks where it is
+  showEmpty(shown === null);
   panel.showMasks(prompts.shown);
   panel.showFacts({
     device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image,
@@ -121,21 +118,37 @@ function render() {
   for (const id of ['download', 'download-cutout', 'download-svg', 'download-rle']) button(id).disabled = controller.mask === null || busy;
   button('undo').disabled = prompts.isEmpty;
   button('reset').disabled = prompts.isEmpty;
-  byId('toolbar', HTMLElement).setAttribute('aria-disabled', String(shown === null));
   showZoom();
 }
 
 function renderClip() {
   clip.render();
   shownPicture = null;
-  const shown = stage.scene.picture !== null;
-  byId('empty', HTMLElement).hidden = shown;
+  showEmpty(stage.scene.picture === null);
   const { sam, model } = controller;
   panel.showFacts({ device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image: null, decodeMs: null, note: [model?.note, warning].filter(Boolean).join(' ') });
   button('undo').disabled = !clip.canUndo;
-  button('reset').disabled = !clip.canUndo;
-  byId('toolbar', HTMLElement).setAttribute('aria-disabled', String(!shown));
+  button('reset').disabled = !clip.canReset;
   showZoom();
+}
+
+/** A picture is about to be shown. @param {{ width: number, height: number }} size */
+function setSize(size) {
+  // On a phone the area is no higher than the picture needs.
+  area.style.setProperty('--shape', String(size.height / size.width));
+  view.setArea({ width: area.clientWidth, height: area.clientHeight });
+  view.setPicture(size);
+}
+
+/** The invitation in place of a picture; tools are of no use then. @param {boolean} shown */
+function showEmpty(shown) {
+  const empty = byId('empty', HTMLElement);
+  if (empty.hidden === !shown) return;
+  const focused = empty.contains(document.activeElement);
+  empty.hidden = !shown;
+  if (focused) surface.focus({ preventScroll: true }); // what had the focus is gone with it
+  if (shown) area.style.removeProperty('--shape');
+  byId('toolbar', HTMLElement).inert = shown;
 }
 
 function showZoom() {
@@ -188,10 +201,15 @@ function undo() {
   else controller.undo();
 }
 
-function startOver() {
-  if (input.cancel()) return;
+/** What is shown next begins with a click that adds. */
+function putToolsAway() {
   setBoxTool(false);
   setRemoving(false);
+}
+
+function startOver() {
+  if (input.cancel()) return;
+  putToolsAway();
   if (clip.isOpen) void clip.reset();
   else controller.reset();
 }
@@ -221,17 +239,20 @@ function openSaved(saved) {
 
 /** @param {Blob} blob @param {string} name */
 function openPicture(blob, name) {
+  putToolsAway();
   clip.close();
   return controller.openPicture(blob, name);
 }
 
 /** @param {File | File[]} source @param {File | null} saved its masks */
 function openClip(source, saved) {
+  putToolsAway();
   controller.closePicture();
   void clip.open(source, Array.isArray(source) ? `${source[0].name} and ${source.length - 1} more` : source.name || 'video', saved);
 }
 
 function openCamera() {
+  putToolsAway();
   controller.closePicture();
   void clip.openCamera();
 }

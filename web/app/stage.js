@@ -11,6 +11,7 @@ import { drawLayers } from './clip/overlay.js';
  * @property {ImageBitmap | null} picture may have fewer pixels than the picture itself
  * @property {Path2D | null} mask in image pixels, even-odd
  * @property {readonly import('./clip/overlay.js').Layer[] | null} layers objects of a video, in place of `mask`
+ * @property {string | null} color of the object that clicks and boxes are about; null where there is one thing alone
  * @property {boolean} preview the mask is only what a click here would give
  * @property {readonly Click[]} clicks
  * @property {ImageBox | null} box
@@ -29,7 +30,7 @@ export class Stage {
   /** @type {View} */
   #view;
   /** @type {Scene} */
-  scene = { picture: null, mask: null, layers: null, preview: false, clicks: [], box: null, drag: null, cursor: null };
+  scene = { picture: null, mask: null, layers: null, color: null, preview: false, clicks: [], box: null, drag: null, cursor: null };
   /** Picture and mask as last drawn, so that moving a box edge does not fill a large mask again. */
   #layer = document.createElement('canvas');
   /** @type {unknown[]} */
@@ -57,7 +58,7 @@ export class Stage {
   }
 
   draw() {
-    const { picture, clicks, box, drag, cursor } = this.scene;
+    const { picture, clicks, box, drag, cursor, color } = this.scene;
     this.#canvas.hidden = picture === null;
     if (picture === null) return;
     const ratio = window.devicePixelRatio || 1;
@@ -80,9 +81,10 @@ export class Stage {
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     const at = (/** @type {ImagePx} */ p) => ({ x: p.x * scale + origin.x - rect.x, y: p.y * scale + origin.y - rect.y });
     const colors = getComputedStyle(this.#canvas);
-    if (box !== null) drawBox(context, at({ x: box.x0, y: box.y0 }), at({ x: box.x1, y: box.y1 }), colors.getPropertyValue('--mask'), []);
-    if (drag !== null) drawBox(context, at({ x: drag.x0, y: drag.y0 }), at({ x: drag.x1, y: drag.y1 }), colors.getPropertyValue('--mask'), [6, 4]);
-    for (const click of clicks) drawClick(context, at(click), click.label, colors);
+    const line = color ?? colors.getPropertyValue('--mask');
+    if (box !== null) drawBox(context, at({ x: box.x0, y: box.y0 }), at({ x: box.x1, y: box.y1 }), line, []);
+    if (drag !== null) drawBox(context, at({ x: drag.x0, y: drag.y0 }), at({ x: drag.x1, y: drag.y1 }), line, [6, 4]);
+    for (const click of clicks) drawClick(context, at(click), click.label, color, colors);
     if (cursor !== null) drawCursor(context, at(cursor));
   }
 
@@ -138,8 +140,15 @@ function drawBox(context, a, b, color, dash) {
   context.setLineDash([]);
 }
 
-/** @param {CanvasRenderingContext2D} context @param {CanvasPoint} at @param {0 | 1} label @param {CSSStyleDeclaration} colors */
-function drawClick(context, at, label, colors) {
+/** @param {CanvasRenderingContext2D} context @param {CanvasPoint} at @param {0 | 1} label @param {string | null} color of its object, as a ring around it @param {CSSStyleDeclaration} colors */
+function drawClick(context, at, label, color, colors) {
+  if (color !== null) {
+    context.beginPath();
+    context.arc(at.x, at.y, CLICK_RADIUS + 2.5, 0, 2 * Math.PI);
+    context.lineWidth = 3;
+    context.strokeStyle = color;
+    context.stroke();
+  }
   context.beginPath();
   context.arc(at.x, at.y, CLICK_RADIUS, 0, 2 * Math.PI);
   context.fillStyle = colors.getPropertyValue(label === 1 ? '--plus' : '--minus');

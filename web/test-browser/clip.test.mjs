@@ -12,7 +12,10 @@ clipTest('two objects are tracked, lanes say where, each frame has its masks', a
   const { page } = hooks;
   await hooks.openClip();
   assert.equal(await hooks.counter(), `Frame 1 of ${FRAMES} · 0.00 s`);
-  assert.equal(await page.locator('#track').isDisabled(), true, 'nothing to track yet');
+  for (const id of ['track', 'add-object', 'reset']) assert.equal(await page.locator(`#${id}`).isDisabled(), true, `${id}: nothing to track yet`);
+  assert.equal(await page.locator('#toolbar').evaluate((toolbar) => toolbar.inert), false, 'the tools are there before the first click');
+  await page.locator('#remove').click();
+  await page.locator('#add').click();
   await hooks.promptBoth();
   await page.keyboard.press('1');
   const [left, top, width, height] = await hooks.bbox();
@@ -195,4 +198,11 @@ clipTest('on a phone nothing is wider than the screen', async (hooks) => {
   await hooks.track();
   const wide = await hooks.page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
   assert.equal(wide, 0);
+  const canvas = await hooks.canvas.boundingBox();
+  const timeline = await hooks.page.locator('#timeline').boundingBox();
+  assert.ok(timeline.y - canvas.y - canvas.height < 60, 'the timeline lies under the picture, not under what a higher one would need');
+  // Adding an object is asked for under the picture, and goes on in it.
+  await hooks.page.locator('#add-object').scrollIntoViewIfNeeded();
+  await hooks.page.locator('#add-object').tap();
+  await hooks.page.waitForFunction(() => window.scrollY === 0);
 }, { context: { viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true } });

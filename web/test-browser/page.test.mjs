@@ -191,6 +191,24 @@ pageTest('by keyboard alone', async (hooks) => {
   assert.equal(await hooks.area(), area);
 });
 
+pageTest('tools are of no use without a picture, and begin anew with each; the focus goes to what is opened', async (hooks) => {
+  const { page } = hooks;
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  assert.equal(await page.locator('#toolbar').evaluate((toolbar) => toolbar.inert), true);
+  await page.locator('.sample', { hasText: 'Coffee' }).focus();
+  await page.keyboard.press('Enter');
+  await hooks.waitFor('encoding');
+  await hooks.waitFor('idle');
+  assert.equal(await focused(), 'surface', 'the button that was pressed is gone');
+  await page.keyboard.press('Enter');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => document.querySelector('[data-testid=mask]').dataset.area !== undefined);
+  await page.locator('#remove').click();
+  await page.locator('#box').click();
+  await openCat(hooks);
+  for (const [tool, pressed] of [['add', 'true'], ['remove', 'false'], ['box', 'false']]) assert.equal(await page.locator(`#${tool}`).getAttribute('aria-pressed'), pressed, tool);
+});
+
 pageTest('the keyboard clicks on the picture\'s far edges', async (hooks) => {
   await openCat(hooks);
   await hooks.canvas.focus();

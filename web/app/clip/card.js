@@ -61,8 +61,10 @@ export class ClipCard {
       button(id).hidden = tracking !== null;
     }
     button('track-stop').hidden = tracking === null;
-    const text = tracking !== null ? '' : estimate.inWords(span.frames, objects);
+    // On a phone the status is out of sight here.
+    const text = tracking !== null ? `${tracking.done} of ${tracking.total} frames` : estimate.inWords(span.frames, objects);
     this.#estimate.textContent = text === '' ? '' : `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+    button('add-object').disabled = video === null || tracks.objects.length === 0;
     const total = estimate.total(span.frames, objects);
     const { device, isSmall } = this.#engine();
     this.#small.hidden = tracking !== null || total === null || total < LONG_MS || device !== 'cpu' || isSmall;

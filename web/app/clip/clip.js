@@ -325,7 +325,7 @@ export class Clip {
     if (live) return { state: 'idle', message: { text: 'Tracking live.', hint: 'Click to correct, or add another object.' } };
     if (tracks.changed.size > 0) return { state: 'idle', message: { text: 'Ready to track.', hint: 'Add objects, correct them, then press Track.' } };
     const { forward, backward } = this.#rest;
-    if (forward !== null) return { state: 'idle', message: { text: `Stopped at frame ${forward + 1}.`, hint: 'Track goes on from there. Or click where it went wrong.' } };
+    if (forward !== null) return { state: 'idle', message: { text: `Stopped at frame ${forward + 1}.`, hint: 'Track goes on. Or click where it went wrong.' } };
     return { state: 'idle', message: { text: `Tracked ${tracks.frames().length} of ${video?.length ?? 0} frames.`, hint: backward === null ? 'Click where it went wrong, then track again.' : `Both ways goes on backward from frame ${backward + 1}.` } };
   }
 

@@ -22,12 +22,13 @@ import { Timeline } from './timeline.js';
 /**
  * @typedef {object} ModeOptions
  * @property {import('../stage.js').Stage} stage
- * @property {import('../view.js').View} view
+ * @property {(size: { width: number, height: number }) => void} onSize pictures of this size are about to be shown
  * @property {() => Promise<Sam2>} sam once a model is there
  * @property {() => import('./clip.js').VideoLimits} limits asked once a model is there: before, the server may not have told
  * @property {() => { device: string, model: string, isSmall: boolean }} engine
  * @property {() => void} onSmallModel
  * @property {() => void} onAsk something is asked of the clip: an error of before is over
+ * @property {() => void} onNewObject the next click is about another thing
  * @property {() => void} onChange the state, or what can be undone, has changed
  * @property {(progress: import('../../sam2/index.d.ts').Progress) => void} onProgress
  */
@@ -86,6 +87,10 @@ export class ClipMode {
     return this.#clip?.tracks.canUndo ?? false;
   }
 
+  get canReset() {
+    return (this.#clip?.tracks.objects.length ?? 0) > 0;
+  }
+
   /** @param {VideoSource} source @param {string} name @param {File | null} [saved] its masks, to be loaded when it is open */
   async open(source, name, saved = null) {
     const clip = this.#begin(name);
@@ -100,7 +105,7 @@ export class ClipMode {
         this.go(this.frame);
       }),
     });
-    this.#options.view.setPicture(clip.video);
+    this.#options.onSize(clip.video);
     this.go(0);
     const waiting = this.#saved;
     this.#saved = null;
@@ -111,7 +116,7 @@ export class ClipMode {
     const clip = this.#begin('camera');
     let shown = false;
     const live = new Live((bitmap, frame) => {
-      if (!shown && clip.video !== null) this.#options.view.setPicture(clip.video);
+      if (!shown && clip.video !== null) this.#options.onSize(clip.video);
       shown = true;
       this.#show(bitmap, frame);
       this.render();
@@ -132,7 +137,7 @@ export class ClipMode {
   close() {
     if (this.#clip === null) return;
     this.#saving.now?.abort.abort();
-    this.#options.stage.show({ picture: null, layers: null, clicks: [], box: null });
+    this.#options.stage.show({ picture: null, layers: null, clicks: [], box: null, color: null });
     this.#live?.close();
     this.#live = null;
     this.#player?.close();
@@ -230,7 +235,10 @@ export class ClipMode {
   }
 
   addObject() {
-    this.#clip?.addObject();
+    if (this.#clip?.video == null) return;
+    this.#options.onNewObject();
+    this.#clip.addObject();
+    this.#reveal();
   }
 
   /** @param {number} number from 1 on, in the order of the list */
@@ -244,7 +252,13 @@ export class ClipMode {
     this.#options.onAsk();
     this.#player?.pause();
     this.#follow = true;
+    this.#reveal();
     void this.#clip?.track(both);
+  }
+
+  /** On a phone the panel lies under the picture, and what happens next is in the picture. */
+  #reveal() {
+    if (window.matchMedia('(max-width: 760px)').matches) window.scrollTo({ top: 0, behavior: 'smooth' });
   }
 
   modelChanged() {
@@ -303,7 +317,7 @@ export class ClipMode {
     const { tracks } = clip;
     const { frame } = this;
     const { clicks, box } = tracks.prompt(frame, tracks.active);
-    this.#options.stage.show({ layers: layersOf(tracks, this.#shownFrame), clicks, box });
+    this.#options.stage.show({ layers: layersOf(tracks, this.#shownFrame), clicks, box, color: tracks.activeObject?.color ?? null });
     this.#card.show(clip, frame, this.#saving.now !== null);
     if (video === null || live) return;
     const seconds = video.times?.[frame] ?? (video.fps === null ? null : frame / video.fps);
@@ -333,10 +347,12 @@ export class ClipMode {
   #show(bitmap, frame) {
     const clip = this.#clip;
     if (clip === null) return;
+    const { stage, onChange } = this.#options;
+    const first = stage.scene.picture === null;
     this.#shownFrame = frame;
-    this.#options.stage.show({ picture: bitmap, mask: null, preview: false, layers: layersOf(clip.tracks, frame) });
-    this.#options.stage.draw(); // at once: the canvas has its place before anything asks where it is
-    byId('empty', HTMLElement).hidden = true;
+    stage.show({ picture: bitmap, mask: null, preview: false, layers: layersOf(clip.tracks, frame) });
+    stage.draw(); // at once: the canvas has its place before anything asks where it is
+    if (first) onChange(); // there is something to work on now
   }
 
   /** @param {(clip: Clip) => unknown} work */
