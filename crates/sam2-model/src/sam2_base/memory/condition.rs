@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn memories_in_parts_condition_as_all_at_once() {
-        let yaml = include_str!("../../../../../tests/fixtures/micro/micro.yaml");
+        let yaml = include_str!("../../../../sam2-checkpoint/fixtures/micro.yaml");
         let config = ModelConfig::from_yaml(yaml).unwrap();
         #[allow(deprecated)]
         let device = Device::ndarray();
