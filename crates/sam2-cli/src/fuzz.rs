@@ -11,7 +11,8 @@ use std::io::Write;
 use std::path::Path;
 
 fn fixture(name: &str) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/micro");
+    let folder = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
+        .join("../../tests/fixtures/micro");
     std::fs::read(folder.join(name)).unwrap()
 }
 

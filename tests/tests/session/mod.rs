@@ -14,7 +14,8 @@ pub const HEIGHT: usize = 176;
 
 /// The folder of its frames.
 pub fn frames() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/micro/frames")
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
+        .join("fixtures/micro/frames")
 }
 
 pub fn model() -> Result<SharedModel> {
@@ -24,7 +25,8 @@ pub fn model() -> Result<SharedModel> {
 /// The model with the weights of a seed, under another configuration. The objects of seed 41 vanish and
 /// return, those of seed 4 are always there.
 pub fn model_with(seed: &str, change: impl FnOnce(&mut ModelConfig)) -> Result<SharedModel> {
-    let micro = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/micro");
+    let micro =
+        Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("fixtures/micro");
     let mut config = ModelConfig::from_yaml(&std::fs::read_to_string(micro.join("micro.yaml"))?)?;
     change(&mut config);
     let file = FileSource::open(micro.join(format!("weights/{seed}.safetensors")))?;

@@ -7,7 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 /// The fixtures of the tiny model (tests/fixtures/make.py).
 pub fn micro() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fixtures/micro")
+    Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
+        .join("../../tests/fixtures/micro")
 }
 
 pub fn path(text: &str) -> String {

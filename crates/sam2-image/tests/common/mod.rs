@@ -12,8 +12,10 @@ use std::path::PathBuf;
 use sam2_image::RgbImage;
 
 /// A file of the fixture folder.
+///
+/// Its place is asked for when the test runs: two checkouts may share a target folder, and Cargo takes the tests of the one for the other's.
 pub fn fixture(name: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+    let path = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
         .join("tests/fixtures")
         .join(name);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
