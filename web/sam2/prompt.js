@@ -71,3 +71,21 @@ export function checkBox(box, { width, height }) {
   }
   return [x0, y0, x1, y1];
 }
+
+/** @param {number} frame @param {{ length: number }} video */
+export function checkFrame(frame, { length }) {
+  if (!Number.isSafeInteger(frame) || frame < 0 || frame >= length) {
+    throw new Sam2Error('bad_prompt', `The video has no frame ${frame}.`, `It has ${length} frames, counted from 0.`);
+  }
+  return frame;
+}
+
+/** @param {{ frame: number, object: number }} target @param {{ length: number, oldest: number }} video the oldest frame that will do */
+export function checkTarget({ frame, object }, { length, oldest }) {
+  if (!Number.isSafeInteger(object) || object < 0 || object > 0xffff_ffff) {
+    throw new Sam2Error('bad_prompt', `The object ${object} is not a number from 0 to 4294967295.`, 'Number the objects yourself, from 1 on.');
+  }
+  checkFrame(frame, { length });
+  if (frame < oldest) throw new Sam2Error('bad_prompt', `Frame ${frame} of the live video is gone.`, `Prompt one of the latest frames, from ${oldest} on.`);
+  return { frame, object };
+}

@@ -4,7 +4,7 @@
  */
 import { Sam2Error } from './errors.js';
 import { VideoMask } from './mask.js';
-import { checkBox, checkPoints } from './prompt.js';
+import { checkBox, checkFrame, checkPoints, checkTarget } from './prompt.js';
 import { VideoLog } from './video-log.js';
 import { ownPicture, release, sizeOf } from './video-picture.js';
 import { rateOfTimes } from './video-times.js';
@@ -93,7 +93,7 @@ export class Sam2Video {
   /** @param {VideoPrompt} prompt @param {CallOptions} [options] @returns {Promise<FrameAnswer>} */
   async addPoints({ frame, object, points, labels, box = null, keepOldPoints = false }, options) {
     const prompt = {
-      ...this.#promptable(frame, object), ...checkPoints({ points, labels }, this), box: box === null ? null : checkBox(box, this), keep_old_points: keepOldPoints,
+      ...checkTarget({ frame, object }, this), ...checkPoints({ points, labels }, this), box: box === null ? null : checkBox(box, this), keep_old_points: keepOldPoints,
     };
     if (prompt.points.length === 0 && prompt.box === null) throw new Sam2Error('bad_prompt', 'The prompt is empty.', 'Give a point, a box or a mask.');
     return this.#prompt({ kind: 'prompt', prompt }, options);
@@ -107,7 +107,7 @@ export class Sam2Video {
   /** @param {VideoMaskPrompt} prompt @param {CallOptions} [options] */
   async addMask({ frame, object, mask }, options) {
     const { size, counts } = 'toRle' in mask ? mask.toRle() : mask;
-    return this.#prompt({ kind: 'mask', prompt: { ...this.#promptable(frame, object), size: [size[0], size[1]], counts } }, options);
+    return this.#prompt({ kind: 'mask', prompt: { ...checkTarget({ frame, object }, this), size: [size[0], size[1]], counts } }, options);
   }
 
   /** @param {number} object @param {CallOptions} [options] @returns {Promise<FrameAnswer[]>} the frames on which it was prompted, without it */
@@ -122,7 +122,7 @@ export class Sam2Video {
 
   /** Takes back what an object was prompted with on a frame. @param {{ frame: number, object: number }} target @param {CallOptions} [options] */
   async clear({ frame, object }, options) {
-    const body = this.#target(frame, object);
+    const body = checkTarget({ frame, object }, { length: this.length, oldest: 0 });
     const answer = await this.#run(async ({ connection }, signal) => {
       if (this.#lost.has(object)) return { ...this.#shifted({ frame }), objects: [], ms: 0 };
       if (frame < this.#offset) {
@@ -199,7 +199,7 @@ export class Sam2Video {
 
   /** The picture of a frame as the engine sees it. @param {number} frame @param {CallOptions} [options] @returns {Promise<import('./index.d.ts').RgbaPixels>} */
   async picture(frame, options) {
-    const body = { video: 0, frame: this.#frame(frame) - this.#offset };
+    const body = { video: 0, frame: checkFrame(frame, this) - this.#offset };
     const { rgba, width, height } = await this.#run(({ connection }, signal) => connection.request('videoPicture', { ...body, video: this.#id }, { signal }), options);
     return { data: new Uint8ClampedArray(rgba), width, height };
   }
@@ -216,7 +216,7 @@ export class Sam2Video {
       const { data, width, height } = await this.picture(frame, options);
       return createImageBitmap(new ImageData(/** @type {ImageDataArray} */ (data), width, height));
     }
-    const picture = await source.read(this.#frame(frame));
+    const picture = await source.read(checkFrame(frame, this));
     if (picture.kind === 'bitmap') return picture.bitmap;
     if (picture.kind === 'blob') return createImageBitmap(picture.blob, { imageOrientation: 'from-image' });
     return createImageBitmap(new ImageData(new Uint8ClampedArray(picture.rgba), picture.width, picture.height));
@@ -224,7 +224,7 @@ export class Sam2Video {
 
   /** Logits [S/4, S/4] as the last pass left them, or null. @param {number} frame @param {number} object @param {CallOptions} [options] */
   lowRes(frame, object, options) {
-    const at = this.#frame(frame) - this.#offset;
+    const at = checkFrame(frame, this) - this.#offset;
     return this.#run(({ connection }, signal) => connection.request('videoLowRes', { video: this.#id, frame: at, object }, { signal }), options);
   }
 
@@ -380,29 +380,6 @@ export class Sam2Video {
     // A prompt on the latest live frame changes what a new engine would go on from.
     if (this.#latest !== null && this.#latest.answer?.frame === answer.frame) this.#latest.answer = answer;
     return answer;
-  }
-
-  /** @param {number} frame */
-  #frame(frame) {
-    if (!Number.isSafeInteger(frame) || frame < 0 || frame >= this.length) {
-      throw new Sam2Error('bad_prompt', `The video has no frame ${frame}.`, `It has ${this.length} frames, counted from 0.`);
-    }
-    return frame;
-  }
-
-  /** @param {number} frame @param {number} object */
-  #promptable(frame, object) {
-    const target = this.#target(frame, object);
-    if (frame < this.oldest) throw new Sam2Error('bad_prompt', `Frame ${frame} of the live video is gone.`, `Prompt one of the latest frames, from ${this.oldest} on.`);
-    return target;
-  }
-
-  /** @param {number} frame @param {number} object */
-  #target(frame, object) {
-    if (!Number.isSafeInteger(object) || object < 0 || object > 0xffff_ffff) {
-      throw new Sam2Error('bad_prompt', `The object ${object} is not a number from 0 to 4294967295.`, 'Number the objects yourself, from 1 on.');
-    }
-    return { frame: this.#frame(frame), object };
   }
 }
 
