@@ -91,15 +91,15 @@ class Trainer:
         """Puts the average aside as what the phase `name` ended with."""
         torch.save(self.average, self.work / f"kept-{name}.pt")
 
-    def mean_of(self, names: list[str]) -> dict[str, torch.Tensor]:
-        """The mean of what some phases ended with, but with the memory's modules as they are now.
+    def mean_of(self, names: list[str], memory: bool = False) -> dict[str, torch.Tensor]:
+        """The mean of what some phases ended with, but with the memory's modules as they are now; or, `memory`, of these modules only.
 
         Scenes are not photographs: between two trainings on them the mean of the weights does better on photographs than either.
         """
         kept = [torch.load(self.work / f"kept-{name}.pt", weights_only=True) for name in names]
         state = {k: v.clone() for k, v in self.average.items()}
         for k, v in state.items():
-            if v.dtype.is_floating_point and not k.startswith(MEMORY_MODULES):
+            if v.dtype.is_floating_point and k.startswith(MEMORY_MODULES) == memory:
                 state[k] = torch.stack([one[k] for one in kept]).mean(0)
         return state
 
@@ -120,7 +120,9 @@ class Trainer:
             if name.startswith(("image_encoder.", "sam_mask_decoder.conv_s")):
                 groups["encoder"].append(q)
             else:
-                groups["decoder" if name.startswith(("sam_mask_decoder.", "sam_prompt_encoder.")) else "rest"].append(q)
+                # no_mem_embed goes into every single picture's features: it is no part of the memory, for all its name.
+                still = ("sam_mask_decoder.", "sam_prompt_encoder.", "no_mem_embed")
+                groups["decoder" if name.startswith(still) else "rest"].append(q)
         self.optimiser = torch.optim.AdamW(
             [{"params": params, "kind": kind} for kind, params in groups.items()],
             lr=p["lr"], betas=(0.9, 0.98), weight_decay=0.03,
@@ -271,6 +273,8 @@ class Trainer:
         self.resize(p["side"])
         if "mean" in p and self.step == 0:
             self.average = self.mean_of(p["mean"])
+        if "mean_memory" in p and self.step == 0:
+            self.average = self.mean_of(p["mean_memory"], memory=True)
         if p.get("from_average") and self.step == 0:
             self.model.load_state_dict(self.average)
             # The average starts anew: modules that `begin` sets are no mean of what they were and what they become.

@@ -183,3 +183,16 @@ def test_the_mean_of_two_phases_leaves_the_memory_alone(tmp_path):
         ("memory_encoder.out_proj.weight", 7), ("maskmem_tpos_enc", 7), ("obj_ptr_proj.layers.0.weight", 7), ("no_obj_ptr", 7),
     ):  # fmt: skip
         assert (mean[key] == value).all(), key
+    memory = trainer.mean_of(["one", "two"], memory=True)
+    assert (memory["maskmem_tpos_enc"] == 2).all() and (memory["no_mem_embed"] == 7).all()
+
+
+def test_a_decoder_that_stands_still_keeps_what_single_pictures_take(tmp_path):
+    from nano.train import Trainer
+
+    trainer = Trainer(tmp_path, tmp_path, threads=1)
+    trainer.make_optimiser({"lr": 1e-3})
+    kinds = {id(q): g["kind"] for g in trainer.optimiser.param_groups for q in g["params"]}
+    assert kinds[id(trainer.model.no_mem_embed)] == "decoder"
+    assert kinds[id(trainer.model.maskmem_tpos_enc)] == "rest"
+    assert kinds[id(trainer.model.image_encoder.trunk.pos_embed)] == "encoder"
