@@ -17,11 +17,7 @@ def main() -> None:
         c.add_argument("--cache", type=Path, help="folder of the sprite caches (default WORK/cache)")
         return c
 
-    for name, text in (
-        ("run", "everything: data, training, export"),
-        ("data", "packages and sprite caches"),
-        ("train", "the curriculum"),
-    ):
+    for name, text in (("run", "everything: data, training, export"), ("data", "packages and sprite caches"), ("train", "the curriculum")):
         c = command(name, text)
         c.add_argument("--phases", type=Path, help="curriculum (default training/phases.toml)")
         c.add_argument("--data", type=Path, help="labelled photographs to evaluate on while training (manifest.json)")
@@ -32,6 +28,9 @@ def main() -> None:
     c.add_argument("--photographs", type=int, default=600, help="how many views of them")
     c.add_argument("--scenes", type=int, default=300, help="how many generated scenes beside them")
     c.add_argument("--threads", type=int, default=2)
+    c = command("teacher", "how well the teacher of `views` does on boxes of labelled photographs")
+    c.add_argument("--data", type=Path, required=True)
+    c.add_argument("--side", type=int, default=192, help="its input size")
     c = command("export", "official .pt and f16 .safetensors")
     c.add_argument("--checkpoint", type=Path, help="default WORK/best.pt, else WORK/checkpoint.pt")
     c = command("eval", "the protocol of the model card, through the official predictor")
@@ -55,6 +54,10 @@ def main() -> None:
         from . import data
 
         data.views(args.work / "raw", cache, args.work, args.photographs, args.scenes, args.threads)
+    if args.command == "teacher":
+        from . import data, teacher
+
+        print(json.dumps(teacher.boxes(teacher.Teacher(args.work / "raw" / data.TEACHER, 2, args.side), args.data), indent=1))
     if args.command in ("run", "train"):
         from .train import PHASES, Trainer
 

@@ -104,10 +104,8 @@ def views(raw: Path, cache: Path, work: Path, photographs: int, scenes: int, thr
         print(photos.collect_objects(raw, cache / "objects.npz"), "photographs of things")
     bank = sprites.SpriteBank(sorted(p.with_suffix("") for p in cache.glob("*.json")))
     backdrops, things = Photos(cache / "photos.npz"), Photos(cache / "objects.npz")
-    everything = Photos(cache / "photos.npz")
-    everything.pictures += things.pictures
     network = teacher.Teacher(raw / TEACHER, threads)
     # A call that goes on draws other views than the first one did.
     rng = np.random.default_rng([5, len(list((work / "views").rglob("*.npz")))])
     pool.fill(work / "views" / "scenes", pool.scenes(rng, bank, backdrops), network, scenes)
-    pool.fill(work / "views" / "photographs", pool.photographs(rng, everything, network), network, photographs)
+    pool.fill(work / "views" / "photographs", pool.photographs(rng, backdrops.pictures + things.pictures, network), network, photographs)

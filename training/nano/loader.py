@@ -17,6 +17,7 @@ from .clips import clip
 from .compose import MIN_AREA, Scene, photograph, scene, targets
 from .pool import Pool
 from .sprites import SpriteBank
+from .teacher import box_of
 from .textures import Photos, recolour
 
 POOL = 240
@@ -157,10 +158,10 @@ def seen_again(
     chosen = masks[int(rng.integers(len(masks)))]
     if rng.random() < 0.7:
         # A window that shows the chosen object, at least most of it half the time.
-        ys, xs = np.flatnonzero(chosen.any(1)), np.flatnonzero(chosen.any(0))
-        reach = max(ys[-1] - ys[0], xs[-1] - xs[0]) + 1
+        top, bottom, left, right = box_of(chosen)
+        reach = max(bottom - top, right - left)
         window = np.clip(reach * np.exp(rng.uniform(np.log(0.8), np.log(3.0), 2)), full * 0.2, full).astype(int)
-        middle = np.array([ys[0] + ys[-1], xs[0] + xs[-1]]) / 2 + rng.normal(0, 0.15, 2) * window
+        middle = np.array([top + bottom - 1, left + right - 1]) / 2 + rng.normal(0, 0.15, 2) * window
         y, x = np.clip(np.round(middle - window / 2), 0, full - window).astype(int)
         cut = (slice(y, y + window[0]), slice(x, x + window[1]))
         picture, masks = picture[cut], masks[(slice(None), *cut)]

@@ -34,10 +34,16 @@ GCOMPRIS = {
     ),
     "explore_world_animals": "animals/crocodile animals/moose animals/panda",
 }
-"""By .rcc file: public domain, CC0 and CC-BY ones whose content fits the work that Debian's copyright file names; see CREDITS.md."""
+"""By .rcc file: public domain, CC0 and CC-BY ones whose content fits the work that Debian's copyright file names; see training/CREDITS-views.md."""
 PALAPELI = ("cincinnati-bridge.jpg", "citrus-fruits.jpg", "european-honey-bee.jpg")
 SKIMAGE = ("astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png", "rocket.jpg")
 SKLEARN = ("china.jpg", "flower.jpg")
+
+
+def shrunk(img: np.ndarray) -> np.ndarray:
+    """A picture at most 1400 pixels long."""
+    s = min(1.0, 1400 / max(img.shape[:2]))
+    return cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
 
 
 def collect(raw: Path, out: Path) -> int:
@@ -53,8 +59,7 @@ def collect(raw: Path, out: Path) -> int:
         img = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
         if img is None:
             raise FileNotFoundError(f"{path}: not a picture; unpack the packages named in training/README.md")
-        s = min(1.0, 1400 / max(img.shape[:2]))
-        found[path.stem] = cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
+        found[path.stem] = shrunk(img)
     for path in sorted(raw.rglob("*.exr.js")):
         found["hdri_" + path.name.split(".")[0]] = panorama(path)
     np.savez(out, **found)
@@ -69,8 +74,7 @@ def collect_objects(raw: Path, out: Path) -> int:
         img = cv2.imdecode(np.frombuffer(code, np.uint8), cv2.IMREAD_COLOR_RGB)
         if img is None:
             raise ValueError(f"{name}: not a picture")
-        s = min(1.0, 1400 / max(img.shape[:2]))
-        found[name] = cv2.resize(img, None, fx=s, fy=s, interpolation=cv2.INTER_AREA)
+        found[name] = shrunk(img)
 
     for name, wanted in GCOMPRIS.items():
         (path,) = (raw / "gcompris").rglob(f"{name}.rcc")

@@ -36,16 +36,16 @@ def view(rng: np.random.Generator, photo: np.ndarray) -> np.ndarray:
     return cv2.resize(np.ascontiguousarray(photo[y : y + wh, x : x + ww]), (SIDE, SIDE), interpolation=how)
 
 
-def photographs(rng: np.random.Generator, photos: Photos, teacher: Teacher):
+def photographs(rng: np.random.Generator, pictures: list[np.ndarray], teacher: Teacher):
     """Endless (view, masks): views of photographs in which the teacher stands by at least one mask.
 
     Photographs that give masks are drawn more often.
     """
-    hits, tries = np.ones(len(photos.pictures)), np.full(len(photos.pictures), 2.0)
+    hits, tries = np.ones(len(pictures)), np.full(len(pictures), 2.0)
     while True:
         chance = hits / tries
         k = int(rng.choice(len(chance), p=chance / chance.sum()))
-        picture = view(rng, photos.pictures[k])
+        picture = view(rng, pictures[k])
         found = propose(teacher, picture, rng)[:MOST]
         tries[k] += 1
         if found:

@@ -7,13 +7,16 @@ answer, looked at again, gives the same answer.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
+from . import evaluate
+from .evaluate import iou
+from .model import MEAN, STD
+
 SIDE = 192
 """Input size: better on boxes of photographs than the 320 it was made for, at a third of the time."""
 FEATURES = ["1544", "1341"]
@@ -32,14 +35,13 @@ class Teacher:
         self.side = side
         model = core.read_model(path)
         model.reshape([1, 3, side, side])
-        self.net = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads})
         model.add_outputs(FEATURES)
-        self.deep = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads})
+        self.net = core.compile_model(model, "CPU", {"INFERENCE_NUM_THREADS": threads})
 
     def input(self, picture: np.ndarray) -> np.ndarray:
         """float32 [1, 3, side, side] of a picture uint8 [H, W, 3]."""
-        small = cv2.resize(picture, (self.side, self.side), interpolation=cv2.INTER_AREA).astype(np.float32)
-        return np.ascontiguousarray(((small / max(1.0, float(picture.max())) - MEAN) / STD).transpose(2, 0, 1)[None])
+        small = cv2.resize(picture, (self.side, self.side), interpolation=cv2.INTER_AREA).astype(np.float32).transpose(2, 0, 1)[None]
+        return (small / max(1.0, float(picture.max())) - MEAN.numpy()) / STD.numpy()
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
         """Saliency float32 [H, W] in 0..1 of a picture uint8 [H, W, 3]."""
@@ -48,7 +50,7 @@ class Teacher:
 
     def features(self, picture: np.ndarray) -> np.ndarray:
         """What the teacher sees everywhere in a picture: float16 [128, 48, 48], two of its decoder's maps at stride 4."""
-        out = self.deep(self.input(picture))
+        out = self.net(self.input(picture))
         fine, coarse = out[len(out) - 2][0], out[len(out) - 1][0]
         size = fine.shape[-1]
         grown = cv2.resize(np.ascontiguousarray(coarse.transpose(1, 2, 0)), (size, size)).transpose(2, 0, 1)
@@ -67,16 +69,35 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
     return int(ys[0]), int(ys[-1]) + 1, int(xs[0]), int(xs[-1]) + 1
 
 
-def iou(a: np.ndarray, b: np.ndarray) -> float:
-    return float((a & b).sum() / max(1, (a | b).sum()))
+def surroundings(box: tuple[int, int, int, int], margin: float, h: int, w: int) -> tuple[int, int, int, int]:
+    """A box (y0, y1, x0, x1) with `margin` of its size on each side, as far as the picture [h, w] goes."""
+    y0, y1, x0, x1 = box
+    a, b = int((y1 - y0) * margin), int((x1 - x0) * margin)
+    return max(0, y0 - a), min(h, y1 + a), max(0, x0 - b), min(w, x1 + b)
+
+
+def boxes(teacher, data: Path) -> dict[str, float]:
+    """Mean IoU from the tight boxes of DATA/manifest.json, over all and by source: what it finds near a box, cut by the box."""
+    by: dict[str, list[float]] = {"all": []}
+    for item in json.loads((data / "manifest.json").read_text())["images"]:
+        want = evaluate.read_mask(data / item["mask"])
+        if not want.any():
+            continue
+        picture, (y0, y1, x0, x1) = evaluate.read(data / item["image"]), box_of(want)
+        top, bottom, left, right = surroundings((y0, y1, x0, x1), MARGIN, *want.shape)
+        seen = np.zeros(want.shape, bool)
+        seen[top:bottom, left:right] = teacher(picture[top:bottom, left:right]) > 0.5
+        got = np.zeros(want.shape, bool)
+        got[y0:y1, x0:x1] = seen[y0:y1, x0:x1]
+        for name in ("all", evaluate.source(item)):
+            by.setdefault(name, []).append(iou(got, want))
+    return {name: round(float(np.mean(values)), 4) for name, values in by.items()}
 
 
 def look(teacher, picture: np.ndarray, box: tuple[int, int, int, int], margin: float) -> np.ndarray | None:
     """The object of a box as a bool mask [H, W] of the whole picture; None when the teacher sees nothing clear there."""
     h, w = picture.shape[:2]
-    y0, y1, x0, x1 = box
-    a, b = int((y1 - y0) * margin), int((x1 - x0) * margin)
-    top, bottom, left, right = max(0, y0 - a), min(h, y1 + a), max(0, x0 - b), min(w, x1 + b)
+    top, bottom, left, right = surroundings(box, margin, h, w)
     seen = teacher(picture[top:bottom, left:right])
     on = largest(seen > 0.5)
     share = on.mean()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -95,7 +97,7 @@ def test_masks_and_features_stay_on_their_thing(views):
 def test_views_give_views(tmp_path):
     np.savez(tmp_path / "photos.npz", one=photo(), two=np.zeros((400, 500, 3), np.uint8))
     rng = np.random.default_rng(0)
-    stream = pool.photographs(rng, textures.Photos(tmp_path / "photos.npz"), Red())
+    stream = pool.photographs(rng, textures.Photos(tmp_path / "photos.npz").pictures, Red())
     for _ in range(3):
         picture, masks = next(stream)
         assert picture.shape == (384, 384, 3)
@@ -153,3 +155,18 @@ def test_qt_resources_are_read():
     assert rcc.entries(b"qres" + head + tree + blobs + names) == {"pictures/a.webp": b"first", "pictures/b.webp": b"second"}
     with pytest.raises(ValueError, match="qres"):
         rcc.entries(b"<html>")
+
+
+def test_the_teacher_is_measured_inside_the_box(tmp_path):
+    for k, name in enumerate(("coco_a", "voc_b")):
+        picture = photo()
+        cv2.imwrite(str(tmp_path / f"{name}.png"), picture[..., ::-1])
+        # The second mask is half of what is red in its box.
+        want = (picture[..., 0] > 100) & (np.arange(384)[:, None] < (384, 170)[k])
+        cv2.imwrite(str(tmp_path / f"{name}_mask.png"), want.astype(np.uint8) * 255)
+    items = [{"image": f"{n}.png", "mask": f"{n}_mask.png"} for n in ("coco_a", "voc_b")]
+    (tmp_path / "manifest.json").write_text(json.dumps({"images": items}))
+    assert teacher.boxes(Red(), tmp_path) == {"all": 1.0, "coco": 1.0, "voc": 1.0}
+    # Red, but not this: what it says of a mask that is not red counts as nothing.
+    cv2.imwrite(str(tmp_path / "voc_b_mask.png"), (photo()[..., 0] == 0).astype(np.uint8) * 255)
+    assert teacher.boxes(Red(), tmp_path)["voc"] == 0.0

@@ -349,9 +349,8 @@ fn nothing_wrong_is_served_under_load() {
             "downloads running when SIGTERM came, finished right",
             restarted,
         );
-        let path = Path::new(&std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default())
-            .join("../../tests/trust/LOAD.md");
-        std::fs::write(path, text).unwrap();
+        let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+        std::fs::write(Path::new(&here).join("../../tests/trust/LOAD.md"), text).unwrap();
     }
 }
 
