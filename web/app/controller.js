@@ -23,6 +23,7 @@ import { sentence } from './words.js';
 /** @typedef {{ source: ModelSource, name: string, title: string, note: string }} ModelRequest */
 /** `read`: whether the browser has decoded it, or cannot. @typedef {{ blob: Blob, name: string, shown: import('./picture.js').Shown | null, read: boolean }} Picture */
 /** @typedef {{ error: unknown, retry: (() => void) | null }} Failure */
+/** Whether a file is a clip, opened elsewhere; `onKnown` unless something else was opened meanwhile. @typedef {{ isClip: Promise<boolean>, onKnown: (isClip: boolean) => void }} Look */
 
 /**
  * @typedef {object} ControllerOptions
@@ -156,13 +157,22 @@ export class Controller {
     if (this.#failure !== null) this.#set({}, null);
   }
 
-  /** @param {Blob} blob @param {string} name */
-  async openPicture(blob, name) {
+  /**
+   * @param {Blob} blob
+   * @param {string} name
+   * @param {Look} [look] first, where it may be no picture: the page is at work meanwhile
+   */
+  async openPicture(blob, name, look) {
     this.#forgetPicture();
     const generation = this.#generation;
     const picture = { blob, name, shown: /** @type {Picture['shown']} */ (null), read: false };
     this.picture = picture;
     this.#set({ encoding: true }, null);
+    if (look !== undefined) {
+      const isClip = await look.isClip;
+      if (generation === this.#generation) look.onKnown(isClip);
+      if (isClip || generation !== this.#generation) return;
+    }
     try {
       const shown = await showable(blob);
       if (generation !== this.#generation) {

@@ -2,12 +2,13 @@
 
 const MODEL = /\.(pt|pth|safetensors)$/i;
 const CONFIG = /\.ya?ml$/i;
-const VIDEO = /\.(mp4|m4v|mov|webm|mkv|ogv|avi|gif)$/i;
+const VIDEO = /\.(mp4|m4v|mov|webm|mkv|ogv|avi)$/i;
+const GIF = /\.gif$/i;
 const SAVED = /\.jsonl?$/i;
 
 /**
- * `clip`: a video or an animated picture, or several pictures, which are its frames in the order of
- * their names. `saved`: masks of a clip.
+ * `clip`: a video, or several pictures, which are its frames in the order of their names. `picture`: a
+ * single one, animated or not (animated.js). `saved`: masks of a clip.
  * @typedef {{ picture: File | null, clip: File | File[] | null, saved: File | null, model: File | null, config: File | null }} Sorted
  */
 
@@ -25,12 +26,12 @@ export function sortFiles(files) {
     if (MODEL.test(file.name)) sorted.model ??= file;
     else if (CONFIG.test(file.name)) sorted.config ??= file;
     else if (SAVED.test(file.name)) sorted.saved ??= file;
-    else if (VIDEO.test(file.name) || file.type?.startsWith('video/') || file.type === 'image/gif') sorted.clip ??= file;
+    else if (VIDEO.test(file.name) || file.type?.startsWith('video/')) sorted.clip ??= file;
     else pictures.push(file);
   }
   if (pictures.length > 1 && sorted.clip === null) {
-    // Frame 10 comes after frame 9.
-    sorted.clip = pictures.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+    // Among pictures a GIF is meant as a clip. Of frames, 10 comes after 9.
+    sorted.clip = pictures.find(({ name, type }) => GIF.test(name) || type === 'image/gif') ?? pictures.sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
   } else {
     sorted.picture = pictures[0] ?? null;
   }

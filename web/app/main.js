@@ -1,5 +1,6 @@
 /** Connects the page's parts. */
 import { Sam2Error } from '../sam2/errors.js';
+import { isAnimated } from './animated.js';
 import { ClipMode } from './clip/mode.js';
 import { Controller } from './controller.js';
 import { byId, make } from './dom.js';
@@ -227,8 +228,19 @@ function takeFiles({ picture, clip: frames, saved, model, config }) {
     openClip(frames, saved);
     return;
   }
-  if (picture !== null) void openPicture(picture, picture.name || 'picture');
-  if (saved !== null) openSaved(saved);
+  if (picture !== null) openPictureOrClip(picture, saved);
+  else if (saved !== null) openSaved(saved);
+}
+
+/** By what is in it: animated pictures are clips. @param {File} file @param {File | null} saved masks of it */
+function openPictureOrClip(file, saved) {
+  void openPicture(file, file.name || 'picture', {
+    isClip: isAnimated(file).catch(() => false), // a file that cannot be read: opening it says why
+    onKnown: (isClip) => {
+      if (isClip) openClip(file, saved);
+      else if (saved !== null) openSaved(saved);
+    },
+  });
 }
 
 /** @param {File} saved masks of a clip */
@@ -237,11 +249,11 @@ function openSaved(saved) {
   else controller.fail(new Sam2Error('bad_prompt', `No video is open for the saved masks of ${saved.name}.`, 'Open the video first, or both together.'), null);
 }
 
-/** @param {Blob} blob @param {string} name */
-function openPicture(blob, name) {
+/** @param {Blob} blob @param {string} name @param {import('./controller.js').Look} [look] */
+function openPicture(blob, name, look) {
   putToolsAway();
   clip.close();
-  return controller.openPicture(blob, name);
+  return controller.openPicture(blob, name, look);
 }
 
 /** @param {File | File[]} source @param {File | null} saved its masks */

@@ -10,11 +10,14 @@ export class FileBytes {
   #window = new Uint8Array(0);
   /** @type {AbortSignal | undefined} */
   #signal;
+  /** Bytes that are read at once. */
+  #least;
 
-  /** @param {Blob} blob @param {AbortSignal} [signal] */
-  constructor(blob, signal) {
+  /** @param {Blob} blob @param {AbortSignal} [signal] @param {number} [window] */
+  constructor(blob, signal, window = WINDOW) {
     this.#blob = blob;
     this.#signal = signal;
+    this.#least = window;
   }
 
   get size() {
@@ -26,7 +29,7 @@ export class FileBytes {
     const has = () => offset >= this.#start && offset + length <= this.#start + this.#window.length;
     if (!has()) {
       if (this.#signal?.aborted) throw abortReason(this.#signal);
-      this.#window = new Uint8Array(await this.#blob.slice(offset, offset + Math.max(length, WINDOW)).arrayBuffer());
+      this.#window = new Uint8Array(await this.#blob.slice(offset, offset + Math.max(length, this.#least)).arrayBuffer());
       this.#start = offset;
     }
     return this.#window.subarray(offset - this.#start, offset - this.#start + length);

@@ -1,19 +1,19 @@
 /**
  * Video with the real engine in Chromium: the official code's answers on the CPU and on WebGPU (software
- * adapter), files through a `<video>` element. Skipped where the page has not been built.
+ * adapter), video files, animated pictures on the page. Skipped where the page has not been built.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
+import { gif, png } from '../app/test/animated-files.mjs';
 import { fixture, framesOf, goldenVideos, readNpz, stepsOf, trackedBy, worstOfVideo } from '../sam2/test/golden.mjs';
 import { openPage } from './browser.mjs';
-import { BLANK_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
-
+import { BLANK_PAGE, MICRO_PAGE, NOT_BUILT, microModels, stage } from './stage.mjs';
 
 const PATIENCE_MS = 300_000;
 
 const on = stage(async () => ({
-  engine: 'built', files: { ...BLANK_PAGE, ...await microModels('seed4', 'seed41') },
+  engine: 'built', files: { ...BLANK_PAGE, ...MICRO_PAGE, ...await microModels('seed4', 'seed41') },
 }), { webgpu: true }, NOT_BUILT);
 
 /** An empty page with the package and a micro model on a device. */
@@ -99,5 +99,40 @@ test('a video file: frames by their number, at their own colours, and nothing bu
   assert.deepEqual(found.frames, [5, 6, 7, 8]);
   assert.equal(found.refused.code, 'unsupported_video');
   assert.ok(found.refused.hint.length > 0);
+  await hooks.context.close();
+});
+
+/** Drops a file on the page. @param {string} name @param {string} type @param {Buffer} bytes */
+async function drop({ page }, name, type, bytes) {
+  await page.evaluate(([file, kind, data]) => {
+    const dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([Uint8Array.from(data)], file, { type: kind }));
+    document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
+    if (document.querySelector('[data-testid=status]').dataset.state !== 'encoding') throw new Error('the page does not say at once that it is at work');
+  }, [name, type, [...bytes]]);
+  await page.locator('[data-testid=status][data-state=idle]').waitFor();
+}
+
+test('dropped pictures are clips where they are animated, whatever their names say', { skip: NOT_BUILT }, async () => {
+  const hooks = await openPage(on.browser, on.server, { path: '?device=cpu', timeout: PATIENCE_MS });
+  const { page } = hooks;
+  for (const [name, type, bytes, frames] of [
+    ['a.png', 'image/png', png(3), 3], ['still.png', 'image/png', png(null), null], ['b.gif', 'image/gif', gif(4), 4], ['one.gif', 'image/gif', gif(1), null],
+    ['one.png', 'image/png', png(1), null], ['wrongly.jpg', 'image/jpeg', png(2), 2],
+  ]) {
+    await drop(hooks, name, type, bytes);
+    assert.equal(await page.locator('body').getAttribute('data-mode'), frames === null ? 'picture' : 'clip', name);
+    assert.equal(await page.locator('#timeline').isVisible(), frames !== null, name);
+    if (frames === null) assert.match(await page.locator('#facts').innerText(), /64 × 48/, name);
+    else assert.match(await page.locator('#frame-counter').innerText(), new RegExp(`^Frame 1 of ${frames} `), name);
+  }
+  // The last is a clip: its second frame is another.
+  const shown = () => hooks.canvas.screenshot();
+  const first = await shown();
+  await page.keyboard.press('.');
+  await page.locator('#frame-counter', { hasText: 'Frame 2 of 2' }).waitFor();
+  const until = performance.now() + PATIENCE_MS;
+  while ((await shown()).equals(first)) assert.ok(performance.now() < until, 'the second frame is never shown');
+  assert.deepEqual(hooks.complaints, []);
   await hooks.context.close();
 });

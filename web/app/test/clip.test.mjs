@@ -211,7 +211,8 @@ test('files are pictures, clips, saved masks or models', () => {
   const file = (name, type = '') => ({ name, type });
   assert.equal(sortFiles([file('a.mp4')]).clip.name, 'a.mp4');
   assert.equal(sortFiles([file('recording', 'video/webm')]).clip.name, 'recording');
-  assert.equal(sortFiles([file('a.gif', 'image/gif')]).clip.name, 'a.gif');
+  assert.deepEqual(sortFiles([file('a.gif', 'image/gif')]), { picture: file('a.gif', 'image/gif'), clip: null, saved: null, model: null, config: null }, 'animated or not, its content says');
+  assert.equal(sortFiles([file('f.png', 'image/png'), file('a.GIF')]).clip.name, 'a.GIF', 'in company it is a clip');
   const order = (...names) => sortFiles(names.map((name) => file(name, 'image/png'))).clip.map(({ name }) => name);
   assert.deepEqual(order('f10.png', 'f9.png', 'f1.png'), ['f1.png', 'f9.png', 'f10.png'], 'by number, not by letter');
   assert.deepEqual(order('b_0002.png', 'a_0010.png', 'b_0001.png', 'a_0009.png'), ['a_0009.png', 'a_0010.png', 'b_0001.png', 'b_0002.png']);

@@ -241,3 +241,28 @@ test('an answer that is damaged everywhere holds nothing up, and can be asked fo
   await settled();
   assert.deepEqual([state(), asked.prompts.at(-1)], ['idle', [1]]);
 });
+
+test('a file that turns out to be a clip is left to who opens it, unless another was opened meanwhile', async () => {
+  const { controller, asked, state } = rig({});
+  await controller.loadModel(model());
+  const told = [];
+  /** @param {string} name */
+  const open = (name) => {
+    const known = later();
+    const opened = controller.openPicture(blob, name, { isClip: known.promise, onKnown: (isClip) => told.push([name, isClip]) });
+    assert.equal(state(), 'encoding', 'at once');
+    return { known, opened };
+  };
+  const clip = open('a.png');
+  clip.known.resolve(true);
+  await clip.opened;
+  assert.deepEqual([told.splice(0), asked.encodes], [[['a.png', true]], 0]);
+  const older = open('b.png');
+  const newer = open('c.png');
+  newer.known.resolve(false);
+  await newer.opened;
+  older.known.resolve(true);
+  await older.opened;
+  await settled();
+  assert.deepEqual([told, asked.encodes, state(), controller.picture.name], [[['c.png', false]], 1, 'idle', 'c.png']);
+});
