@@ -26,6 +26,7 @@ import { Tracks } from './tracks.js';
  * @property {() => void} onChange something to be shown has changed
  * @property {(progress: Progress) => void} onProgress
  * @property {(frame: number) => void} onTracked a frame was tracked
+ * @property {(objectCost: number) => Estimate} [estimateOf] what is known of the engine's speed
  */
 
 export class Clip {
@@ -40,6 +41,8 @@ export class Clip {
   #on;
   #open = new AbortController();
   #asking;
+  /** Frames that the engine has encoded, and may have kept. @type {Set<number>} */
+  #encoded = new Set();
   /** Where a pass that was stopped goes on. @type {import('./span.js').Rest} */
   #rest = NO_REST;
   #opening = true;
@@ -61,7 +64,8 @@ export class Clip {
       },
       onProgress: listeners.onProgress,
       onAnswer: ({ frame, ms }, asked) => {
-        if (asked === 'points') this.estimate.prompted(ms);
+        if (asked === 'points' && !this.#encoded.has(frame) && this.video?.live === false) this.estimate.prompted(ms);
+        this.#encoded.add(frame);
         listeners.onTracked(frame);
       },
     });
@@ -85,7 +89,7 @@ export class Clip {
         return false;
       }
       this.video = video;
-      this.estimate = new Estimate(video.objectCost);
+      this.#estimate(video);
       return true;
     } catch (error) {
       if (!this.#closed && !isAbort(error)) this.#failure = { error, retry };
@@ -94,6 +98,12 @@ export class Clip {
       this.#opening = false;
       if (!this.#closed) this.#on.onChange();
     }
+  }
+
+  /** @param {Sam2Video} video */
+  #estimate({ objectCost }) {
+    this.estimate = this.#on.estimateOf?.(objectCost) ?? new Estimate(objectCost);
+    this.#encoded.clear();
   }
 
   close() {
@@ -208,6 +218,7 @@ export class Clip {
     for await (const answer of video.propagate({ start, reverse, signal, onProgress })) {
       const { frame } = answer;
       tracking.done += 1;
+      this.#encoded.add(frame);
       this.tracks.track(answer);
       // Backward it begins with the frame before once more: from the first alone there is nothing backward.
       if (reverse) this.#rest = { ...this.#rest, backward: frame > 0 ? frame : null };
@@ -255,7 +266,7 @@ export class Clip {
     this.#asking.queueAll();
     const ready = await this.#try((video) => video.reset({ onProgress: this.#on.onProgress }), () => void this.modelChanged());
     if (ready && this.video !== null) {
-      this.estimate = new Estimate(this.video.objectCost);
+      this.#estimate(this.video);
       await this.#asking.answerAll();
     }
   }

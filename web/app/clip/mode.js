@@ -3,6 +3,7 @@ import { isAbort } from '../../sam2/errors.js';
 import { byId } from '../dom.js';
 import { ClipCard } from './card.js';
 import { Clip } from './clip.js';
+import { Estimate } from './estimate.js';
 import { mayForget } from './forget.js';
 import { Live } from './live.js';
 import { layersOf } from './overlay.js';
@@ -50,6 +51,8 @@ export class ClipMode {
   #saved = null;
   /** While it tracks, the frame that was tracked last is shown, unless the person looks elsewhere. */
   #follow = true;
+  /** @type {{ engine: string, estimate: Estimate } | null} */
+  #speed = null;
   #saving;
   #timeline;
   #card;
@@ -335,12 +338,21 @@ export class ClipMode {
       onTracked: (frame) => {
         if (clip.tracking !== null && this.#follow && clip === this.#clip) this.#player?.show(frame);
       },
+      estimateOf: (objectCost) => this.#estimateOf(objectCost),
     });
     this.#clip = clip;
     this.#follow = true;
     this.render();
     this.#options.onChange();
     return clip;
+  }
+
+  /** What was learned from earlier clips holds for as long as model and device are the same. @param {number} objectCost */
+  #estimateOf(objectCost) {
+    const { device, model } = this.#options.engine();
+    const engine = `${device} ${model} ${objectCost}`;
+    if (this.#speed?.engine !== engine) this.#speed = { engine, estimate: new Estimate(objectCost) };
+    return this.#speed.estimate;
   }
 
   /** @param {ImageBitmap} bitmap @param {number} frame */

@@ -227,3 +227,40 @@ test('the estimate goes by frames that were encoded and tracked', async () => {
   assert.deepEqual(learned.filter(([, encoded]) => encoded).map(([frame]) => frame), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], 'the prompted one was encoded before, and in the second pass all were');
   at.sam.dispose();
 });
+
+test('before a pass the estimate goes by prompts whose frame was encoded for them', async () => {
+  const at = await openClip();
+  const counted = [];
+  let said = -1;
+  const { clip } = at;
+  const watch = () => {
+    const prompted = clip.estimate.prompted.bind(clip.estimate);
+    clip.estimate.prompted = (ms) => {
+      counted.push(said);
+      prompted(ms);
+    };
+  };
+  watch();
+  const say = async (frame, where) => {
+    said = frame;
+    clip.click(frame, where, false);
+    await at.idle();
+  };
+  await say(0, RED);
+  await say(0, LOW);
+  clip.addObject();
+  await say(0, GREEN);
+  assert.deepEqual(counted.splice(0), [0], 'a second click, and another object, find the frame encoded');
+  await say(5, GREEN);
+  assert.deepEqual(counted.splice(0), [5]);
+  await clip.track(false);
+  await say(9, GREEN);
+  assert.deepEqual(counted.splice(0), [], 'so does a correction');
+  const before = clip.estimate;
+  await clip.modelChanged();
+  assert.notEqual(clip.estimate, before, 'what is known is of the other model');
+  watch();
+  await say(3, RED);
+  assert.deepEqual(counted, [3], 'a frame that is not encoded for the new one is');
+  at.sam.dispose();
+});

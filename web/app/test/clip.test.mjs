@@ -182,10 +182,13 @@ test('a ZIP holds what was put in', async () => {
 });
 
 test('the estimate learns from what was tracked, and grows with the objects', () => {
-  const estimate = new Estimate(0.5);
+  const estimate = new Estimate(0.625); // an object's attention takes half the time of an encode
   assert.equal(estimate.inWords(10, 1), '');
+  estimate.prompted(600);
   estimate.prompted(200);
-  assert.equal(estimate.perFrame(2), 400);
+  estimate.prompted(300);
+  assert.equal(estimate.perFrame(2), 400, 'the quickest prompt: the first took what is taken once');
+  assert.equal(estimate.inWords(10, 1), 'roughly 300 ms per frame, 3 s for 10 frames', 'a guess as yet');
   const answer = (ms, ...prompted) => ({ ms, objects: prompted.map((each) => ({ score: 3, prompted: each })) });
   estimate.tracked(answer(2, true, true), true);
   assert.equal(estimate.perFrame(2), 400, 'where all was said nothing is tracked');
@@ -194,6 +197,14 @@ test('the estimate learns from what was tracked, and grows with the objects', ()
   estimate.tracked({ ms: 900, objects: [...answer(0, false, true).objects, { score: null, prompted: false }] }, true);
   assert.equal(Math.round(estimate.perFrame(1)), 900, 'what was measured counts, not what was guessed');
   assert.equal(estimate.inWords(10, 1), 'about 900 ms per frame, 9 s for 10 frames');
+  estimate.prompted(10);
+  assert.equal(Math.round(estimate.perFrame(1)), 900, 'from then on prompts tell nothing');
+  estimate.tracked(answer(300, false), true);
+  assert.equal(Math.round(estimate.perFrame(1)), 300, 'of two the quicker: the first was held up by what is done once');
+  for (const ms of [310, 5000, 290]) estimate.tracked(answer(ms, false), true);
+  assert.equal(Math.round(estimate.perFrame(1)), 310, 'one frame that was held up changes nothing');
+  for (let i = 0; i < 8; i += 1) estimate.tracked(answer(800, false), true);
+  assert.equal(Math.round(estimate.perFrame(1)), 800, 'a machine that has become slower is believed');
   assert.deepEqual([timeInWords(400), timeInWords(89_000), timeInWords(240_000), timeInWords(3 * 3_600_000)], ['1 s', '89 s', '4 min', '3.0 h']);
 });
 
