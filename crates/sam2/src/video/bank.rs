@@ -5,18 +5,8 @@ use half::f16;
 
 /// Bytes that the outputs of all objects hold.
 pub(super) fn bytes(objects: &[Object]) -> usize {
-    let of = |outputs: &super::state::Outputs| -> usize {
-        outputs
-            .cond
-            .values()
-            .chain(outputs.non_cond.values())
-            .map(Output::bytes)
-            .sum()
-    };
-    objects
-        .iter()
-        .map(|object| of(&object.outputs) + of(&object.temp))
-        .sum()
+    let outputs = objects.iter().flat_map(Object::all_outputs);
+    outputs.map(Output::bytes).sum()
 }
 
 /// Steps by which an output gives up bytes, the cheapest to make good first.

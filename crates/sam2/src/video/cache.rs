@@ -41,12 +41,19 @@ impl FeatureCache {
         }
     }
 
-    fn remove(&mut self, frame: usize) {
+    pub fn remove(&mut self, frame: usize) {
         if let Some(at) = self.entries.iter().position(|(f, _)| *f == frame)
             && let Some((_, old)) = self.entries.remove(at)
         {
             self.bytes -= bytes_of(&old);
         }
+    }
+
+    /// Drops the features of frames before `oldest`.
+    pub fn forget_before(&mut self, oldest: usize) {
+        self.entries.retain(|(frame, _)| *frame >= oldest);
+        let kept = self.entries.iter();
+        self.bytes = kept.map(|(_, features)| bytes_of(features)).sum();
     }
 
     pub fn clear(&mut self) {
@@ -110,6 +117,8 @@ mod tests {
         assert_eq!(kept[0], 7.0);
         cache.insert(7, features(70.0));
         assert_eq!(cache.bytes(), 800, "an entry is replaced, not added");
+        cache.forget_before(8);
+        assert_eq!((cache.len(), cache.bytes()), (1, 400));
         let mut small = FeatureCache::new(10);
         small.insert(1, features(1.0));
         small.insert(2, features(2.0));

@@ -37,6 +37,7 @@
 mod bank;
 mod cache;
 pub mod frames;
+mod held;
 mod live;
 mod mask_prompt;
 mod network;
@@ -51,6 +52,8 @@ mod state;
 pub use frames::{AnimationFrames, FrameSource};
 #[cfg(not(target_family = "wasm"))]
 pub use frames::{FolderFrames, OpenedVideo, VideoLimits, open_video};
+pub use held::HeldBytes;
+pub use live::LivePictures;
 pub use output::{FrameMasks, LowResLogits, ObjectMask};
 pub use prompts::VideoPrompt;
 pub use propagate::{Pass, PassEnd, PassOptions};
@@ -239,18 +242,6 @@ impl VideoPredictor {
     /// Counters and times.
     pub fn stats(&self) -> VideoStats {
         self.stats
-    }
-
-    /// One line for people: what the caches hold, in MB.
-    pub fn memory_line(&self) -> String {
-        let mb = |bytes: usize| bytes.div_ceil(1 << 20);
-        format!(
-            "features of {} frames {} MB, memories and logits {} MB, {} masks as RLE",
-            self.features.len(),
-            mb(self.features.bytes()),
-            mb(bank::bytes(&self.objects)),
-            self.results.len(),
-        )
     }
 
     fn object(&self, id: ObjectId) -> Option<&Object> {

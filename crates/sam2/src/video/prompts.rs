@@ -200,8 +200,10 @@ impl VideoPredictor {
     fn check_frame(&self, frame: usize) -> Result<(), Error> {
         self.check_number(frame)?;
         if !self.frames.can_read(frame) {
-            let text =
-                format!("frame {frame} of the live video is gone: prompt one of the latest frames");
+            let text = format!(
+                "frame {frame} of the live video is gone: prompt one of the latest frames, from {} on",
+                self.oldest_frame()
+            );
             return Err(Error::Prompt(text));
         }
         Ok(())

@@ -143,6 +143,13 @@ impl Object {
     }
 
     /// All outputs, those of prompts since the last pass too.
+    pub fn all_outputs(&self) -> impl Iterator<Item = &Output> {
+        [&self.outputs, &self.temp]
+            .into_iter()
+            .flat_map(|outputs| outputs.cond.values().chain(outputs.non_cond.values()))
+    }
+
+    /// As [`Object::all_outputs`].
     pub fn all_outputs_mut(&mut self) -> impl Iterator<Item = &mut Output> {
         let outputs = self
             .outputs

@@ -40,7 +40,7 @@ use std::pin::Pin;
 
 /// Most pixels of one frame: four times 8K. A header that promises more is refused before anything is
 /// allocated.
-pub(super) const MAX_PIXELS: u64 = 1 << 27;
+pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// A frame on its way; reading is asynchronous because the page's frames come from JavaScript.
 pub type FrameFuture<'a> = Pin<Box<dyn Future<Output = Result<RgbImage, Error>> + 'a>>;
@@ -144,6 +144,20 @@ impl Frames {
             Self::Clip(source) => Some(source.len()),
             Self::Live(_) => None,
         }
+    }
+
+    /// Takes the next frame of a live video; its number.
+    ///
+    /// # Errors
+    /// A clip, and a picture of another size.
+    pub fn push(&mut self, picture: RgbImage, size: ImageSize) -> Result<usize, Error> {
+        let Self::Live(live) = self else {
+            return Err(Error::Video(
+                "a clip takes no frames: open a live video for that".to_owned(),
+            ));
+        };
+        same_size("the frame", size_of(&picture), size)?;
+        Ok(live.push(picture))
     }
 
     /// As [`FrameSource::shorten`].
