@@ -57,8 +57,13 @@ CONFIGS = {
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
-def seeded_state(model, seed, presence=2.0):
-    """Give every tensor of `model` a value drawn from `seed`, in key order."""
+def seeded_state(model, seed, presence=2.0, attention=1.0):
+    """Give every tensor of `model` a value drawn from `seed`, in key order.
+
+    `attention` scales queries and keys of mask decoder and memory attention. At 1 their softmaxes are nearly hard at full
+    size, and rounding of 1e-7 comes out as 1e-2 of the logits, in the official code too; at 0.25 they are soft, and all of
+    the network can be held to 1e-5.
+    """
     g = torch.Generator().manual_seed(seed)
     state = model.state_dict()
     for key in sorted(state):
@@ -83,6 +88,8 @@ def seeded_state(model, seed, presence=2.0):
             value = value + presence  # at 2 objects are mostly present, around 0 they vanish and return
         if "cross_attn_image" in key and key.endswith(("v_proj.weight", "out_proj.weight")):
             value = value * 4.0  # the memory weighs enough that an error in it shows
+        if key.startswith(("sam_mask_decoder.transformer.", "memory_attention.")) and key.endswith(("q_proj.weight", "k_proj.weight")):
+            value = value * attention
         state[key] = value.to(t.dtype)
     return state
 
@@ -118,7 +125,7 @@ def load_weights(path):
     return torch.load(path, weights_only=True)["model"]
 
 
-def build(config, seed=0, video=False, weights=None, presence=2.0):
+def build(config, seed=0, video=False, weights=None, presence=2.0, attention=1.0):
     """The official model of `config`, in eval mode on the CPU, with seeded weights or those of a file."""
     import sam2.sam2_video_predictor
     import sam2.utils.misc
@@ -140,7 +147,7 @@ def build(config, seed=0, video=False, weights=None, presence=2.0):
             cfg.model.binarize_mask_from_pts_for_mem_enc = True
             cfg.model.fill_hole_area = 8
         model = instantiate(cfg.model, _recursive_=True)
-    model.load_state_dict(load_weights(weights) if weights else seeded_state(model, seed, presence))
+    model.load_state_dict(load_weights(weights) if weights else seeded_state(model, seed, presence, attention))
     return model.eval()
 
 
@@ -251,6 +258,7 @@ def main():
         p.add_argument("--config", required=True)
         p.add_argument("--seed", type=int, default=0)
         p.add_argument("--presence", type=float, default=2.0, help="bias of the object score: 2 mostly present, 0 comes and goes")
+        p.add_argument("--attention", type=float, default=1.0, help="factor of the decoder's and memory attention's queries and keys")
         p.add_argument("--out", type=pathlib.Path, required=True)
         if what == "checkpoint":
             p.add_argument("--half", action="store_true", help="round to float16")
@@ -265,11 +273,11 @@ def main():
     a = ap.parse_args()
 
     if a.what == "checkpoint":
-        state = save_checkpoint(build(a.config, a.seed, presence=a.presence), a.out, a.half)
+        state = save_checkpoint(build(a.config, a.seed, presence=a.presence, attention=a.attention), a.out, a.half)
         print(f"{a.out}: {len(state)} tensors, {sum(t.numel() for t in state.values()) / 1e6:.1f} M values")
         return
     prompts = json.loads(a.prompts.read_text())
-    model = build(a.config, a.seed, video=a.what == "video", weights=a.weights, presence=a.presence)
+    model = build(a.config, a.seed, video=a.what == "video", weights=a.weights, presence=a.presence, attention=a.attention)
     if a.what == "image":
         out = image_reference(model, a.image, prompts)
     else:

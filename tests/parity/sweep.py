@@ -30,7 +30,8 @@ NANO = HERE.parents[1] / "models" / "nano" / "sam2-nano.yaml"
 TRAINED = HERE.parents[1] / "models" / "sam2-nano.safetensors"  # the one set of trained weights; it stands under seed 0
 CONFIGS = ("micro", "nano", "t", "s", "b+", "l", "2.0t", "2.0s", "2.0b+", "2.0l")
 INPUTS = 1  # raise it when pictures, prompts or seeded weights change: older references are then left alone
-SEEDS, OTHER_SEEDS = (1, 2, 3), {"micro": (1, 2, 3, 4, 41), "nano": (0,)}  # micro's 4 varies most between frames and objects
+SEEDS, OTHER_SEEDS = (1, 11, 12, 13), {"micro": (1, 2, 3, 4, 41), "nano": (0,)}  # micro's 4 varies most between frames and objects
+ATTENTION = {11: 0.25, 12: 0.25, 13: 0.25}  # soft attention: full size without the rounding of seed 1 (reference.py says why)
 PRESENCE = {41: -0.5}  # bias of the object score where it is not 2: objects vanish and return
 VIDEO_SIZE = (427, 241)
 VIDEO_CASES = ("both-ways", "forward", "drift")
@@ -64,9 +65,9 @@ def cases(config, seed, kinds):
             out.append(Case(name, pictures.prompts(*size), picture=size))
     if "video" in kinds:
         out.append(Case("both-ways", pictures.tracks(*VIDEO_SIZE, first=4), frames=10, both_ways=True))
-        if seed == 1 or config in OTHER_SEEDS:
+        if seed == 11 or config in OTHER_SEEDS:
             out.append(Case("forward", pictures.tracks(*VIDEO_SIZE), frames=10))
-        if config in OTHER_SEEDS or (config == "t" and seed == 1):  # one object: drift, not objects, is the question
+        if config in OTHER_SEEDS or (config == "t" and seed == 11):  # one object: drift, not objects, is the question
             out.append(Case("drift", pictures.tracks(*VIDEO_SIZE)[:1], frames=50))
     return out
 
@@ -131,7 +132,7 @@ class Sweep:
             todo = [c for c in missing if c.video == video]
             if not todo and not (need_checkpoint and not video):
                 continue
-            model = reference.build(name, seed, video=video, weights=weights, presence=PRESENCE.get(seed, 2.0))
+            model = reference.build(name, seed, video=video, weights=weights, presence=PRESENCE.get(seed, 2.0), attention=ATTENTION.get(seed, 1.0))
             if need_checkpoint and not video:
                 checkpoint.parent.mkdir(exist_ok=True)
                 partial = checkpoint.with_name("partial-" + checkpoint.name)
@@ -286,6 +287,8 @@ def write_table(results, binary, args):
         "",
         "*Official again*: the official code held against itself, run once more with one thread and without oneDNN: the same code",
         "and weights, sums taken in another order. What it differs from itself by, nobody else can be held to.",
+        "Seeds from 11 on have queries and keys of decoder and memory attention at a quarter: full-size softmaxes are then soft,",
+        "and rounding stays rounding. At seed 1 they are nearly hard, and the official code is not within the bounds of itself.",
         "",
         "| configuration | seed | case | device | " + " | ".join(KINDS) + " | official again: logits | official again: mask IoU | seconds | within bounds |",
         "|---|---|---|---|" + "---|" * (len(KINDS) + 4),
@@ -322,7 +325,7 @@ def main():
     ap.add_argument("--sam2", type=pathlib.Path, help="the release binary")
     ap.add_argument("--work", type=pathlib.Path, required=True, help="folder for checkpoints, references and results")
     ap.add_argument("--configs", type=lambda s: s.split(","), default=list(CONFIGS))
-    ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], help="default: 1,2,3; micro also 4,41; nano 0, its trained weights")
+    ap.add_argument("--seeds", type=lambda s: [int(x) for x in s.split(",")], help="default: 1,11,12,13; micro 1,2,3,4,41; nano 0, its trained weights")
     ap.add_argument("--kinds", type=lambda s: s.split(","), default=["image", "video"])
     ap.add_argument("--cases", type=lambda s: s.split(","), help="only these, by name: wide, both-ways, ... (default: all)")
     ap.add_argument("--device", default="cpu")

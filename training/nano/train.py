@@ -22,6 +22,7 @@ from .clicks import click_grads
 from .dense import DenseHead, TaughtHead, dense_loss
 from .memory import MEMORY_MODULES, StoredClips, begin
 from .model import build, normalise, twin
+from .muon import Muon, Pair, is_matrix
 from .video import MemoryHint, follow, video_step
 
 PHASES = Path(__file__).resolve().parents[1] / "phases.toml"
@@ -123,12 +124,22 @@ class Trainer:
                 # no_mem_embed goes into every single picture's features: it is no part of the memory, for all its name.
                 still = ("sam_mask_decoder.", "sam_prompt_encoder.", "no_mem_embed")
                 groups["decoder" if name.startswith(still) else "rest"].append(q)
+        matrices: dict[str, list] = {}
+        if "muon" in p:
+            names = {q: name for name, q in self.model.named_parameters()}
+            for kind in ("encoder", "decoder"):
+                matrices[kind] = [q for q in groups[kind] if is_matrix(names[q], q)]
+                groups[kind] = [q for q in groups[kind] if not is_matrix(names[q], q)]
         self.optimiser = torch.optim.AdamW(
-            [{"params": params, "kind": kind} for kind, params in groups.items()],
+            [{"params": params, "kind": kind, "scale": 1.0} for kind, params in groups.items()],
             lr=p["lr"], betas=(0.9, 0.98), weight_decay=0.03,
         )  # fmt: skip
+        if matrices:
+            rates = [{"params": params, "kind": kind, "scale": p["muon"] / p["lr"]} for kind, params in matrices.items()]
+            self.optimiser = Pair(self.optimiser, Muon(rates, p["muon"]))
         saved, self.saved_optimiser = self.saved_optimiser, None
-        if saved is not None and [len(g["params"]) for g in saved["param_groups"]] == [len(v) for v in groups.values()]:
+        ours = self.optimiser.param_groups
+        if saved is not None and [len(g["params"]) for g in saved["param_groups"]] == [len(g["params"]) for g in ours]:
             self.optimiser.load_state_dict(saved)
 
     def set_rates(self, p: dict) -> bool:
@@ -139,7 +150,7 @@ class Trainer:
         rate *= end + (1 - end) * 0.5 * (1 + np.cos(np.pi * min(at, 1)))
         learns = self.step >= p.get("freeze", 0)
         for g in self.optimiser.param_groups:
-            g["lr"] = float(rate) * {"encoder": p.get("encoder", 1.0) * learns, "decoder": p.get("decoder", 1.0), "rest": 1.0}[g["kind"]]
+            g["lr"] = float(rate) * {"encoder": p.get("encoder", 1.0) * learns, "decoder": p.get("decoder", 1.0), "rest": 1.0}[g["kind"]] * g.get("scale", 1.0)
         return learns
 
     def update_average(self) -> None:
