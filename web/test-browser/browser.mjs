@@ -19,6 +19,16 @@ export function launch({ webgpu = false, args = [] } = {}) {
   });
 }
 
+/** In the page, before its own scripts: every state that it is in from now on, however short. */
+function recordStates() {
+  globalThis.statesSeen = [];
+  new MutationObserver((records) => {
+    for (const { target, oldValue } of records) {
+      if (target.dataset.testid === 'status') globalThis.statesSeen.push(oldValue, target.dataset.state);
+    }
+  }).observe(document, { subtree: true, attributeFilter: ['data-state'], attributeOldValue: true });
+}
+
 /**
  * Opens the page and watches it: errors, warnings and requests that leave the origin.
  * @param {import('playwright-core').Browser} browser
@@ -40,12 +50,23 @@ export async function openPage(browser, server, { path = '', state = 'ready', co
   page.on('request', (request) => {
     if (!request.url().startsWith(server.origin) && !/^(blob|data):/.test(request.url())) elsewhere.push(request.url());
   });
+  await page.addInitScript(recordStates);
   await page.goto(server.url + path, { timeout });
   const hooks = {
     page, context, complaints, elsewhere,
     canvas: page.getByTestId('canvas'), status: page.getByTestId('status'), mask: page.getByTestId('mask'), input: page.getByTestId('open'),
     /** @param {string} wanted @param {number} [ms] */
     waitFor: (wanted, ms = timeout) => page.locator(`[data-testid=status][data-state=${wanted}]`).waitFor({ state: 'attached', timeout: ms }),
+    /**
+     * Does what brings the page into a state that may be over soon, and waits until it was in it: `waitFor` looks twice a
+     * second, and would wait for ever for what it has missed.
+     * @param {string} wanted @param {() => Promise<unknown>} action
+     */
+    async through(wanted, action) {
+      await page.evaluate(() => { globalThis.statesSeen.length = 0; });
+      await action();
+      await page.waitForFunction((state) => globalThis.statesSeen.includes(state), wanted);
+    },
     /** Clicks at a place given as parts of the shown picture. @param {number} x @param {number} y @param {object} [more] */
     async clickAt(x, y, more = {}) {
       const box = await page.getByTestId('canvas').boundingBox();

@@ -103,14 +103,14 @@ test('a video file: frames by their number, at their own colours, and nothing bu
 });
 
 /** Drops a file on the page. @param {string} name @param {string} type @param {Buffer} bytes */
-async function drop({ page }, name, type, bytes) {
+async function drop({ page, waitFor }, name, type, bytes) {
   await page.evaluate(([file, kind, data]) => {
     const dataTransfer = new DataTransfer();
     dataTransfer.items.add(new File([Uint8Array.from(data)], file, { type: kind }));
     document.body.dispatchEvent(new DragEvent('drop', { dataTransfer, bubbles: true, cancelable: true }));
     if (document.querySelector('[data-testid=status]').dataset.state !== 'encoding') throw new Error('the page does not say at once that it is at work');
   }, [name, type, [...bytes]]);
-  await page.locator('[data-testid=status][data-state=idle]').waitFor();
+  await waitFor('idle');
 }
 
 test('dropped pictures are clips where they are animated, whatever their names say', { skip: NOT_BUILT }, async () => {

@@ -108,8 +108,7 @@ test('the worker dies: the real engine comes back with the picture', { skip: NOT
   await hooks.clickAt(0.5, 0.5);
   await hooks.page.waitForFunction(() => document.querySelector('[data-testid=mask]').dataset.area !== undefined, null, { timeout: PATIENCE_MS });
   const area = await hooks.area();
-  await hooks.page.workers()[0].evaluate(() => self.close()).catch(() => undefined);
-  await hooks.waitFor('encoding', PATIENCE_MS);
+  await hooks.through('encoding', () => hooks.page.workers()[0].evaluate(() => self.close()).catch(() => undefined));
   await hooks.waitFor('idle', PATIENCE_MS);
   assert.equal(await hooks.area(), area);
   await hooks.page.keyboard.press('Escape');

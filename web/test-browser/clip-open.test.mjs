@@ -37,8 +37,7 @@ test('a clip that waits for a model: the error stays, and it opens when there is
   assert.equal(await hooks.status.getAttribute('data-state'), 'error');
   assert.equal(await page.locator('#retry').isVisible(), true);
   await hooks.input.setInputFiles(masks()); // kept until it is open
-  await page.locator('#retry').click();
-  await hooks.waitFor('loading');
+  await hooks.through('loading', () => page.locator('#retry').click());
   await hooks.waitFor('error');
   await page.locator('#model-button').click();
   await page.locator('.model-item', { hasText: 'Nano, second' }).click();

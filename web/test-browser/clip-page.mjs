@@ -38,11 +38,9 @@ export function clipHooks(hooks) {
       await page.locator('#timeline').waitFor();
       await hooks.waitFor('idle');
     },
-    /** Clicks, and waits for the answer. */
+    /** Clicks, and waits for the answer: of the mask alone nobody can tell, for one of before is shown until then. */
     async prompt([x, y], clickOptions) {
-      const before = await page.evaluate(() => performance.now());
-      await hooks.clickAt(x, y, clickOptions);
-      await page.waitForFunction((since) => document.querySelector('[data-testid=mask]').dataset.area !== undefined && performance.now() > since, before);
+      await hooks.through('decoding', () => hooks.clickAt(x, y, clickOptions));
       await hooks.waitFor('idle');
     },
     /** On the first frame, the disc as the first object and the square as the second. */
@@ -57,6 +55,23 @@ export function clipHooks(hooks) {
     lanes: (count) => page.waitForFunction((wanted) => document.querySelectorAll('.lane').length === wanted, count),
     /** Until the first object was tracked on so many frames. */
     tracked: (count, timeout) => page.waitForFunction((wanted) => Number(document.querySelector('.lane')?.dataset.tracked) >= wanted, count, { timeout }),
+    /**
+     * From now on the engine stops in the middle of a pass, when the first object was tracked on so many frames.
+     * @returns {Promise<() => Promise<void>>} lets it go on
+     */
+    async holdAt(count) {
+      await page.evaluate((wanted) => {
+        const orders = new BroadcastChannel('fake-engine');
+        new MutationObserver((_, observer) => {
+          if (Number(document.querySelector('.lane')?.dataset.tracked) >= wanted) {
+            orders.postMessage('hold');
+            observer.disconnect();
+          }
+        }).observe(document.querySelector('#lanes'), { subtree: true, attributes: true });
+        globalThis.letGo = () => orders.postMessage('go');
+      }, count);
+      return () => page.evaluate(() => globalThis.letGo());
+    },
     /** Takes something away from the mask that is shown, and waits until it is gone. */
     async carve([x, y]) {
       const before = await hooks.area();
@@ -72,8 +87,7 @@ export function clipHooks(hooks) {
       return { name: download.suggestedFilename(), bytes: await readFile(await download.path()) };
     },
     async track(id = '#track') {
-      await page.locator(id).click();
-      await page.locator('#track-stop').waitFor();
+      await hooks.through('decoding', () => page.locator(id).click());
       await hooks.waitFor('idle');
     },
     async go(frame) {

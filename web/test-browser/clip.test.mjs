@@ -53,9 +53,12 @@ clipTest('the keyboard goes through frames and key frames, playing ends at the e
   await page.keyboard.press(']');
   assert.match(await hooks.counter(), /^Frame 8 /);
   await hooks.go(15);
+  await page.locator('#play').evaluate((play) => {
+    globalThis.labels = [];
+    new MutationObserver(() => globalThis.labels.push(play.getAttribute('aria-label'))).observe(play, { attributeFilter: ['aria-label'] });
+  });
   await page.keyboard.press('p');
-  assert.equal(await page.locator('#play').getAttribute('aria-label'), 'Pause');
-  await page.waitForFunction(() => document.querySelector('#play').getAttribute('aria-label') === 'Play');
+  await page.waitForFunction(() => globalThis.labels.includes('Pause') && globalThis.labels.at(-1) === 'Play');
   assert.match(await hooks.counter(), /^Frame 20 /);
 });
 
@@ -63,22 +66,12 @@ clipTest('cancelled, a pass goes on where it was; a correction holds on its fram
   const { page } = hooks;
   await hooks.openClip();
   await hooks.prompt(disc(0));
-  await page.evaluate(() => {
-    // Holds the engine in the middle of the pass.
-    const orders = new BroadcastChannel('fake-engine');
-    new MutationObserver((_, observer) => {
-      if (Number(document.querySelector('.lane')?.dataset.tracked) >= 5) {
-        orders.postMessage('hold');
-        observer.disconnect();
-      }
-    }).observe(document.querySelector('#lanes'), { subtree: true, attributes: true });
-    globalThis.letGo = () => orders.postMessage('go');
-  });
+  const letGo = await hooks.holdAt(5);
   await page.locator('#track').click();
   await hooks.tracked(5);
   assert.match(await hooks.status.innerText(), /Tracking/);
   await page.locator('#track-stop').click();
-  await page.evaluate(() => globalThis.letGo());
+  await letGo();
   await hooks.waitFor('idle');
   const { tracked } = await hooks.lane(1);
   assert.ok(tracked >= 5 && tracked < FRAMES - 1, `${tracked} tracked`);
@@ -130,9 +123,11 @@ clipTest('Escape stops a pass, and asks before it forgets what was tracked', asy
   const { page } = hooks;
   await hooks.openClip();
   await hooks.prompt(disc(0));
+  const letGo = await hooks.holdAt(2);
   await page.locator('#track').click();
   await hooks.tracked(2);
   await page.keyboard.press('Escape');
+  await letGo();
   await hooks.waitFor('idle');
   const { tracked } = await hooks.lane(1);
   assert.ok(tracked >= 2 && tracked < FRAMES - 1, `${tracked}: stopped, nothing lost`);

@@ -17,8 +17,7 @@ pageTest('another model: the picture is encoded again, the clicks are asked agai
   await hooks.clickAt(0.5, 0.5);
   await hooks.waitFor('idle');
   await hooks.page.locator('#model-button').click();
-  await hooks.page.locator('.model-item', { hasText: 'Nano, second' }).click();
-  await hooks.waitFor('loading');
+  await hooks.through('loading', () => hooks.page.locator('.model-item', { hasText: 'Nano, second' }).click());
   await hooks.waitFor('idle');
   assert.ok(await hooks.area() > 0);
   assert.equal(await hooks.page.locator('#model-name').innerText(), 'Nano, second');
@@ -185,8 +184,7 @@ for (const [how, crash] of [
     await hooks.clickAt(0.5, 0.5);
     await hooks.waitFor('idle');
     const area = await hooks.area();
-    await hooks.page.workers()[0].evaluate(crash).catch(() => undefined);
-    await hooks.waitFor('encoding');
+    await hooks.through('encoding', () => hooks.page.workers()[0].evaluate(crash).catch(() => undefined));
     await hooks.waitFor('idle');
     assert.equal(await hooks.area(), area, 'what was found is still there');
     await hooks.clickAt(0.2, 0.4);

@@ -196,8 +196,7 @@ pageTest('tools are of no use without a picture, and begin anew with each; the f
   const focused = () => page.evaluate(() => document.activeElement.id);
   assert.equal(await page.locator('#toolbar').evaluate((toolbar) => toolbar.inert), true);
   await page.locator('.sample', { hasText: 'Coffee' }).focus();
-  await page.keyboard.press('Enter');
-  await hooks.waitFor('encoding');
+  await hooks.through('encoding', () => page.keyboard.press('Enter'));
   await hooks.waitFor('idle');
   assert.equal(await focused(), 'surface', 'the button that was pressed is gone');
   await page.keyboard.press('Enter');
@@ -246,15 +245,14 @@ pageTest('samples, drop and paste', async (hooks) => {
   assert.match(await hooks.page.locator('#facts').innerText(), /600 × 400/);
   const bytes = [...await readFile(CAT)];
   for (const kind of ['drop', 'paste']) {
-    await hooks.page.evaluate(([type, data]) => {
+    await hooks.through('encoding', () => hooks.page.evaluate(([type, data]) => {
       const transfer = new DataTransfer();
       transfer.items.add(new File([Uint8Array.from(data)], 'cat.jpg', { type: 'image/jpeg' }));
       const event = type === 'drop'
         ? new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true })
         : new ClipboardEvent('paste', { clipboardData: transfer, bubbles: true, cancelable: true });
       document.body.dispatchEvent(event);
-    }, [kind, bytes]);
-    await hooks.waitFor('encoding');
+    }, [kind, bytes]));
     await hooks.waitFor('idle');
     assert.match(await hooks.page.locator('#facts').innerText(), /451 × 300/, kind);
     await hooks.input.setInputFiles(ROCKET);
