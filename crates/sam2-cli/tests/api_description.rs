@@ -144,6 +144,20 @@ fn answers_are_as_described() {
         service.post("/api/v1/sessions", &json!({"video_path": "x"})),
         404,
     );
+    let live = verify(
+        "/api/v1/sessions",
+        "post",
+        service.post("/api/v1/sessions", &json!({"live": true})),
+        201,
+    );
+    let live = format!("/api/v1/sessions/{}", live["id"].as_str().unwrap());
+    let frames = format!("{session}/frames");
+    verify(&frames, "post", service.push(&live, 0), 200);
+    service.post(&format!("{live}/prompts"), &prompt).is(200);
+    verify(&frames, "post", service.push(&live, 1), 200);
+    verify(session, "get", service.get(&live), 200);
+    let none = service.ask("POST", &format!("{live}/frames"), &[], b"no picture");
+    verify(&frames, "post", none, 422);
     let old = json!({"session_id": id, "frame_idx": 0, "object_id": 1, "points": [[52, 54]], "labels": [1]});
     verify(
         "/add-object",
@@ -170,7 +184,7 @@ fn every_described_address_and_no_other_method_is_answered() {
     let service = Service::start(&[]);
     let document = service.get("/api/v1/openapi.json").is(200);
     let paths = document["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 17);
+    assert_eq!(paths.len(), 18);
     for (path, methods) in paths {
         let concrete = path
             .replace("{id}", "0")

@@ -54,13 +54,24 @@ pub struct Limits {
     pub upload: u64,
     /// Bytes of a JSON body; a mask as run lengths fits.
     pub body: usize,
+    /// Bytes of a frame that is pushed, in memory until it is decoded; a photograph in 4K as PNG fits.
+    pub frame: u64,
     pub idle: Duration,
     /// An upload that sends nothing for so long is given up.
     pub upload_pause: Duration,
     /// Frames and their size.
     pub video: VideoLimits,
-    /// Caches of one session, and how it takes corrections.
+    /// Caches of one session on a file, and how it takes corrections.
     pub caches: VideoOptions,
+    pub live: LiveLimits,
+}
+
+/// What a live session may hold; all of it together is as much as one on a file may.
+#[derive(Debug, Clone, Copy)]
+pub struct LiveLimits {
+    pub caches: VideoOptions,
+    /// Bytes of the latest pictures.
+    pub pictures: usize,
 }
 
 /// A checked configuration.
@@ -101,11 +112,13 @@ impl ApiConfig {
 fn limits(args: &ApiArgs, settings: &Settings) -> Limits {
     let sessions = usize::from(args.max_sessions);
     let bytes = ((args.session_memory as usize) << 20) / sessions;
-    let caches = VideoOptions {
+    let caches = |bytes| VideoOptions {
         // Clients propagate from the frame that they corrected.
         add_all_frames_to_correct_as_cond: true,
         ..VideoOptions::within(bytes)
     };
+    // 102 MB of the usual 512, in which the latest 16 frames fit at 1920 x 1080.
+    let pictures = bytes / 5;
     Limits {
         sessions,
         queue: args.max_queue.into(),
@@ -113,13 +126,18 @@ fn limits(args: &ApiArgs, settings: &Settings) -> Limits {
         points: 256,
         upload: u64::from(args.max_upload) << 20,
         body: 2 << 20,
+        frame: 32 << 20,
         idle: Duration::from_secs(args.session_idle.into()),
         upload_pause: Duration::from_secs(30),
         video: VideoLimits {
             max_dimension: settings.max_frame_dimension as usize,
             max_frames: settings.max_video_frames as usize,
         },
-        caches,
+        caches: caches(bytes),
+        live: LiveLimits {
+            caches: caches(bytes - pictures),
+            pictures,
+        },
     }
 }
 

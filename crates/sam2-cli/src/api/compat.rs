@@ -2,10 +2,11 @@
 //! POST /initialize, /add-object, /refine and /propagate; masks as base64 PNG.
 
 use super::error::ApiError;
+use super::known::KnownMask;
 use super::open::{blocking, from_media};
 use super::prompt::Prompt;
 use super::propagation::{Propagation, State};
-use super::session::{KnownMask, VideoSession};
+use super::session::VideoSession;
 use super::{Api, at, track};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -64,11 +65,12 @@ struct Propagate {
 
 async fn initialize(api: Data<Api>, form: Json<Initialize>) -> Answer {
     let session = from_media(&api, form.into_inner().video_path).await?;
+    let size = session.size();
     Ok(HttpResponse::Ok().json(json!({
         "session_id": session.id,
         "num_frames": session.frames(),
-        "width": session.size.width,
-        "height": session.size.height,
+        "width": size.map(|size| size.width),
+        "height": size.map(|size| size.height),
         "fps": session.fps,
     })))
 }
@@ -109,10 +111,10 @@ async fn clicked(api: &Data<Api>, form: Clicks, keep_old_points: bool) -> Answer
         mask: None,
         keep_old_points,
     };
-    let prompt = prompt.check(session.size, &api.limits)?;
-    let most = api.limits.objects;
+    let prompt = prompt.check(&session, &api.limits)?;
+    let shared = Data::clone(api);
     let prompted = api.engine.call(&session, move |video, session| {
-        prompt.apply(video, session, most)
+        prompt.apply(video, session, &shared.limits)
     });
     prompted.await?;
     let of_object = session.mask(frame, object);

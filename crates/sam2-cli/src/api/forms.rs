@@ -1,8 +1,10 @@
 //! What the clean form (/api/v1) sends and takes, as JSON. `openapi.json` describes it.
 
+use super::error::ApiError;
+use super::known::{KnownMask, KnownObject, PlacedMask};
 use super::prompt::{Prompt, Segmentation};
 use super::propagation::Progress;
-use super::session::{KnownMask, KnownObject, PlacedMask, VideoSession};
+use super::session::VideoSession;
 use crate::segment::line::Segmentation as Written;
 use sam2::video::{ObjectId, PassOptions};
 use serde::{Deserialize, Serialize};
@@ -10,7 +12,33 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpenForm {
-    pub video_path: String,
+    #[serde(default)]
+    video_path: Option<String>,
+    #[serde(default)]
+    live: bool,
+}
+
+/// What a session is opened on.
+#[derive(Debug)]
+pub enum Open {
+    /// A video of the service's machine.
+    Media(String),
+    /// Frames that clients push.
+    Live,
+}
+
+impl OpenForm {
+    /// # Errors
+    /// [`ApiError::BadRequest`] for neither and for both.
+    pub fn what(self) -> Result<Open, ApiError> {
+        match (self.video_path, self.live) {
+            (Some(video_path), false) => Ok(Open::Media(video_path)),
+            (None, true) => Ok(Open::Live),
+            _ => Err(ApiError::BadRequest(
+                "give either a video_path, or \"live\": true for frames that you push".to_owned(),
+            )),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -106,27 +134,37 @@ pub struct EventQuery {
 #[derive(Debug, Serialize)]
 pub struct SessionView {
     id: String,
+    live: bool,
     frames: usize,
-    width: usize,
-    height: usize,
+    /// The oldest that can be prompted.
+    oldest_frame: usize,
+    /// None before the first frame of a live video.
+    width: Option<usize>,
+    height: Option<usize>,
     /// Frames per second of the video, where its file says so.
     fps: Option<f64>,
     notes: Vec<String>,
     objects: Vec<KnownObject>,
     propagation: Option<Progress>,
+    /// What its pictures, features and memories take.
+    memory_bytes: usize,
 }
 
 impl From<&VideoSession> for SessionView {
     fn from(session: &VideoSession) -> Self {
+        let size = session.size();
         Self {
             id: session.id.clone(),
+            live: session.live,
             frames: session.frames(),
-            width: session.size.width,
-            height: session.size.height,
+            oldest_frame: session.oldest_frame(),
+            width: size.map(|size| size.width),
+            height: size.map(|size| size.height),
             fps: session.fps,
             notes: session.notes.clone(),
             objects: session.objects(),
             propagation: session.propagation().map(|p| p.progress()),
+            memory_bytes: session.held_bytes(),
         }
     }
 }

@@ -7,11 +7,14 @@
 
 mod access;
 mod args;
+mod body;
 mod compat;
 mod engine;
 mod error;
 mod events;
 mod forms;
+mod known;
+mod live;
 mod media;
 mod open;
 mod prompt;

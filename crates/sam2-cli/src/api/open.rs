@@ -1,14 +1,12 @@
 //! Sessions begin: with a video of the service's machine, or with an upload.
 
 use super::Api;
+use super::body::{Body, announced};
 use super::error::ApiError;
 use super::lock;
 use super::registry::{Registry, Slot, short};
 use super::session::{VideoSession, predictor};
-use futures_util::StreamExt;
 use sam2::video::open_video;
-use sam2_server::actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use sam2_server::actix_web::rt::time::timeout;
 use sam2_server::actix_web::{HttpRequest, web};
 use std::io::Write;
 use std::path::PathBuf;
@@ -42,22 +40,7 @@ pub async fn from_upload(
     request: &HttpRequest,
     body: web::Payload,
 ) -> Result<Arc<VideoSession>, ApiError> {
-    let text = |name| {
-        request
-            .headers()
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let kind = text(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase();
-    if kind.starts_with("multipart/") || kind.starts_with("application/x-www-form-urlencoded") {
-        let text = "send the file itself as the body, not a form (curl --data-binary @clip.mp4)";
-        return Err(ApiError::UnsupportedMediaType(text));
-    }
-    let limit = api.limits.upload;
-    let promised = text(CONTENT_LENGTH).and_then(|value| value.parse::<u64>().ok());
-    if promised.is_some_and(|bytes| bytes > limit) {
-        return Err(ApiError::TooLarge { limit });
-    }
+    announced(request, api.limits.upload)?;
     let slot = api.registry.reserve()?;
     let upload = store(api, body).await?;
     open(
@@ -71,9 +54,8 @@ pub async fn from_upload(
 }
 
 /// Writes a body to a temporary file.
-async fn store(api: &Api, mut body: web::Payload) -> Result<TempPath, ApiError> {
-    let limit = api.limits.upload;
-    let pause = api.limits.upload_pause;
+async fn store(api: &Api, body: web::Payload) -> Result<TempPath, ApiError> {
+    let mut body = Body::new(body, api.limits.upload);
     let file = blocking(|| {
         let mut builder = tempfile::Builder::new();
         builder
@@ -82,23 +64,11 @@ async fn store(api: &Api, mut body: web::Payload) -> Result<TempPath, ApiError> 
             .map_err(ApiError::Storage)
     });
     let file = Arc::new(Mutex::new(file.await?));
-    let (mut received, mut chunk) = (0_u64, Vec::new());
+    let mut chunk = Vec::new();
     loop {
-        let part = timeout(pause, body.next())
-            .await
-            .map_err(|_| ApiError::Timeout {
-                seconds: pause.as_secs(),
-            })?;
+        let part = body.next(&api.limits).await?;
         let ended = part.is_none();
-        if let Some(part) = part {
-            let part =
-                part.map_err(|e| ApiError::BadRequest(format!("the upload broke off: {e}")))?;
-            received += part.len() as u64;
-            if received > limit {
-                return Err(ApiError::TooLarge { limit });
-            }
-            chunk.extend_from_slice(&part);
-        }
+        chunk.extend_from_slice(&part.unwrap_or_default());
         if chunk.len() >= WRITE || (ended && !chunk.is_empty()) {
             let (bytes, file) = (std::mem::take(&mut chunk), Arc::clone(&file));
             blocking(move || {
@@ -111,11 +81,6 @@ async fn store(api: &Api, mut body: web::Payload) -> Result<TempPath, ApiError> 
         if ended {
             break;
         }
-    }
-    if received == 0 {
-        return Err(ApiError::BadRequest(
-            "the body is empty: send a video file".to_owned(),
-        ));
     }
     let file = Arc::into_inner(file)
         .ok_or_else(|| ApiError::Internal("the upload is still written".into()))?;
@@ -145,16 +110,16 @@ async fn open(
         let opened = open_video(&path, shared.limits.video).map_err(renamed)?;
         let model = Arc::clone(&shared.model);
         let opened = predictor(model, opened, shared.limits.caches)?;
+        let (frames, size) = (opened.0.num_frames(), opened.0.size());
+        tracing::info!(
+            "session {}... begins: {frames} frames of {} x {}",
+            short(&id),
+            size.width,
+            size.height
+        );
         Ok(Arc::new(VideoSession::new(id, opened, upload, slot)))
     });
     let session = session.await?;
-    tracing::info!(
-        "session {}... begins: {} frames of {} x {}",
-        short(&session.id),
-        session.frames(),
-        session.size.width,
-        session.size.height
-    );
     api.registry.add(Arc::clone(&session));
     Ok(session)
 }

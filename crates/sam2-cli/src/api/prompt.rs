@@ -2,6 +2,7 @@
 
 use super::args::Limits;
 use super::error::ApiError;
+use super::live;
 use super::session::VideoSession;
 use sam2::block_on;
 use sam2::image::{ImageSize, Mask, Rle};
@@ -49,7 +50,9 @@ impl Prompt {
     ///
     /// # Errors
     /// [`ApiError::Engine`] with `bad_prompt`.
-    pub fn check(self, size: ImageSize, limits: &Limits) -> Result<Checked, ApiError> {
+    pub fn check(self, session: &VideoSession, limits: &Limits) -> Result<Checked, ApiError> {
+        let nothing = || bad("there is no frame to prompt yet: push one first".to_owned());
+        let size = session.size().ok_or_else(nothing)?;
         let Self {
             frame,
             object,
@@ -106,17 +109,22 @@ impl Checked {
     /// Gives it to the predictor, on the inference thread.
     ///
     /// # Errors
-    /// What the predictor reports; [`ApiError::Conflict`] beyond `most` objects.
+    /// What the predictor reports; [`ApiError::Conflict`] beyond the objects of a session, and beyond the
+    /// prompts of a live one.
     pub fn apply(
         &self,
         video: &mut VideoPredictor,
         session: &VideoSession,
-        most: usize,
+        limits: &Limits,
     ) -> Result<(), ApiError> {
+        let most = limits.objects;
         let objects = video.object_ids();
         if !objects.contains(&self.object) && objects.len() >= most {
             let text = format!("a session takes {most} objects, remove one first");
             return Err(ApiError::Conflict(text));
+        }
+        if session.live {
+            live::room_for(self, video, limits)?;
         }
         let masks = match &self.what {
             What::Points(prompt) => {

@@ -1,13 +1,12 @@
 //! One client's video: the predictor, and what is known of it without asking the network.
 
 use super::error::ApiError;
+use super::known::{Known, KnownMask, KnownObject, PlacedMask};
 use super::lock;
 use super::propagation::{Failure, Propagation, State};
 use super::registry::Slot;
-use sam2::image::{ImageSize, Rle};
-use sam2::video::{FrameMasks, ObjectId, ObjectMask, OpenedVideo, VideoPredictor};
-use serde::Serialize;
-use std::collections::BTreeMap;
+use sam2::image::ImageSize;
+use sam2::video::{FrameMasks, ObjectId, OpenedVideo, VideoPredictor};
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +17,8 @@ use tempfile::TempPath;
 /// leaves what it found in `known`.
 pub struct VideoSession {
     pub id: String,
-    pub size: ImageSize,
+    /// Its frames are pushed, one by one.
+    pub live: bool,
     pub fps: Option<f64>,
     pub notes: Vec<String>,
     /// Locked by the inference thread alone, for as long as a frame takes.
@@ -26,49 +26,13 @@ pub struct VideoSession {
     known: Mutex<Known>,
     closed: AtomicBool,
     broken: AtomicBool,
+    /// A frame is being pushed.
+    pushing: AtomicBool,
     last_used: Mutex<Instant>,
     /// Removed from the disk with the session.
     _upload: Option<TempPath>,
     _slot: Slot,
 }
-
-#[derive(Default)]
-struct Known {
-    frames: usize,
-    objects: Vec<KnownObject>,
-    masks: BTreeMap<(usize, ObjectId), KnownMask>,
-    propagation: Option<Arc<Propagation>>,
-}
-
-/// An object and where it was prompted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct KnownObject {
-    pub object: ObjectId,
-    pub prompted_frames: Vec<usize>,
-}
-
-/// An object on a frame.
-#[derive(Debug, Clone)]
-pub struct KnownMask {
-    pub rle: Arc<Rle>,
-    pub score: Option<f32>,
-    pub iou: Option<f32>,
-    pub prompted: bool,
-}
-
-impl From<&ObjectMask> for KnownMask {
-    fn from(object: &ObjectMask) -> Self {
-        Self {
-            rle: Arc::new(object.mask.to_rle()),
-            score: object.score,
-            iou: object.iou,
-            prompted: object.prompted,
-        }
-    }
-}
-
-/// A mask with its place.
-pub type PlacedMask = ((usize, ObjectId), KnownMask);
 
 impl VideoSession {
     pub fn new(
@@ -78,26 +42,31 @@ impl VideoSession {
         slot: Slot,
     ) -> Self {
         let (video, fps, notes) = opened;
-        let known = Known {
-            frames: video.num_frames(),
-            ..Known::default()
-        };
+        let mut known = Known::default();
+        known.look_at(&video);
         Self {
             id,
-            size: video.size(),
+            live: video.is_live(),
             fps,
             notes,
             video: Mutex::new(video),
             known: Mutex::new(known),
             closed: AtomicBool::new(false),
             broken: AtomicBool::new(false),
+            pushing: AtomicBool::new(false),
             last_used: Mutex::new(Instant::now()),
             _upload: upload,
             _slot: slot,
         }
     }
 
-    /// Frames, which may become fewer when a decoder ends before the file's header said.
+    /// Size of the pictures; none before the first frame of a live video.
+    pub fn size(&self) -> Option<ImageSize> {
+        lock(&self.known).size
+    }
+
+    /// Frames; of a live video those that came so far. A clip's may become fewer when a decoder ends before
+    /// the file's header said.
     pub fn frames(&self) -> usize {
         lock(&self.known).frames
     }
@@ -106,20 +75,19 @@ impl VideoSession {
         lock(&self.known).objects.clone()
     }
 
+    /// The oldest frame that can be prompted.
+    pub fn oldest_frame(&self) -> usize {
+        lock(&self.known).oldest_frame
+    }
+
+    /// Bytes of pictures, features and memories.
+    pub fn held_bytes(&self) -> usize {
+        lock(&self.known).held_bytes
+    }
+
     /// Takes over what a step of the network changed.
     pub fn refresh(&self, video: &VideoPredictor) {
-        let objects = video.object_ids().into_iter().map(|object| KnownObject {
-            object,
-            prompted_frames: video.prompted_frames(object),
-        });
-        let mut known = lock(&self.known);
-        known.frames = video.num_frames();
-        known.objects = objects.collect();
-        // What the predictor forgot is forgotten here.
-        known
-            .masks
-            .retain(|(frame, object), _| video.mask(*frame, *object).is_some());
-        drop(known);
+        lock(&self.known).look_at(video);
         self.touch();
     }
 
@@ -176,6 +144,20 @@ impl VideoSession {
         Ok(propagation)
     }
 
+    /// Begins to take a frame. The next one is taken when what this gives is dropped.
+    ///
+    /// # Errors
+    /// [`ApiError::Conflict`].
+    pub fn begin_push(self: &Arc<Self>) -> Result<Push, ApiError> {
+        match self.pushing.swap(true, Ordering::AcqRel) {
+            false => Ok(Push(Arc::clone(self))),
+            true => Err(ApiError::Conflict(
+                "a frame of this session is being taken: push the next one after its answer"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// Nobody can use it from now on; the network stops before its next frame.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Relaxed);
@@ -211,10 +193,20 @@ impl VideoSession {
         lock(&self.last_used).elapsed()
     }
 
-    /// Whether a propagation waits or runs.
+    /// Whether a propagation waits or runs, or a frame is being pushed.
     pub fn is_working(&self) -> bool {
-        self.propagation()
-            .is_some_and(|p| !p.progress().state.is_over())
+        let propagation = self.propagation();
+        propagation.is_some_and(|p| !p.progress().state.is_over())
+            || self.pushing.load(Ordering::Acquire)
+    }
+}
+
+/// A frame is being taken.
+pub struct Push(Arc<VideoSession>);
+
+impl Drop for Push {
+    fn drop(&mut self) {
+        self.0.pushing.store(false, Ordering::Release);
     }
 }
 

@@ -14,12 +14,16 @@ use std::sync::Arc;
 /// Queues passes over a session's video, one after the other.
 ///
 /// # Errors
-/// [`ApiError::Conflict`] where one is under way, [`ApiError::Busy`].
+/// [`ApiError::Conflict`] for a live session and where a propagation is under way, [`ApiError::Busy`].
 pub fn propagate(
     api: &Api,
     session: &Arc<VideoSession>,
     passes: Vec<PassOptions>,
 ) -> Result<Arc<Propagation>, ApiError> {
+    if session.live {
+        let text = "a live session is not propagated: its objects are tracked on every frame that is pushed";
+        return Err(ApiError::Conflict(text.to_owned()));
+    }
     let propagation = session.begin_propagation()?;
     let mut run = Run {
         propagation: Arc::clone(&propagation),

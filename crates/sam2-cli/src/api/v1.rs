@@ -2,17 +2,17 @@
 
 use super::error::ApiError;
 use super::forms::{
-    EventQuery, FrameView, MaskPage, MaskQuery, MaskView, OpenForm, PromptForm, PropagateForm,
-    SessionView,
+    EventQuery, FrameView, MaskPage, MaskQuery, MaskView, Open, OpenForm, PromptForm,
+    PropagateForm, SessionView,
 };
 use super::open::{blocking, from_media, from_upload};
 use super::prompt::Prompt;
 use super::propagation::Propagation;
 use super::session::VideoSession;
-use super::{Api, at, events, track};
+use super::{Api, at, events, live, track};
 use sam2::video::ObjectId;
 use sam2_server::actix_web::http::header::{CACHE_CONTROL, LOCATION};
-use sam2_server::actix_web::web::{self, Data, Json, Path, Query};
+use sam2_server::actix_web::web::{self, Data, Json, Path, Payload, Query};
 use sam2_server::actix_web::{HttpRequest, HttpResponse, Scope};
 use serde::Serialize;
 use serde_json::json;
@@ -38,6 +38,7 @@ pub fn scope() -> Scope {
                 .route(get().to(show))
                 .route(delete().to(close)),
         )
+        .service(session("/frames", "POST").route(post().to(push)))
         .service(session("/prompts", "POST").route(post().to(prompt)))
         .service(session("/objects/{object}", "DELETE").route(delete().to(remove_object)))
         .service(
@@ -79,6 +80,7 @@ async fn service(api: Data<Api>) -> Answer {
             "points": limits.points,
             "upload_bytes": limits.upload,
             "body_bytes": limits.body,
+            "frame_bytes": limits.frame,
             "frames": limits.video.max_frames,
             "frame_dimension": limits.video.max_dimension,
             "idle_seconds": limits.idle.as_secs(),
@@ -93,11 +95,14 @@ async fn openapi() -> Answer {
 }
 
 async fn create(api: Data<Api>, form: Json<OpenForm>) -> Answer {
-    let session = from_media(&api, form.into_inner().video_path).await?;
+    let session = match form.into_inner().what()? {
+        Open::Media(video_path) => from_media(&api, video_path).await?,
+        Open::Live => live::open(&api)?,
+    };
     Ok(created(&session))
 }
 
-async fn upload(api: Data<Api>, request: HttpRequest, body: web::Payload) -> Answer {
+async fn upload(api: Data<Api>, request: HttpRequest, body: Payload) -> Answer {
     let session = from_upload(&api, &request, body).await?;
     Ok(created(&session))
 }
@@ -111,12 +116,18 @@ async fn close(api: Data<Api>, id: Path<String>) -> Answer {
     Ok(HttpResponse::NoContent().finish())
 }
 
+async fn push(api: Data<Api>, id: Path<String>, request: HttpRequest, body: Payload) -> Answer {
+    let session = api.registry.get(&id)?;
+    let (frame, masks) = live::push(&api, &session, &request, body).await?;
+    ok(&FrameView::new(frame, &masks))
+}
+
 async fn prompt(api: Data<Api>, id: Path<String>, form: Json<PromptForm>) -> Answer {
     let session = api.registry.get(&id)?;
-    let prompt = Prompt::from(form.into_inner()).check(session.size, &api.limits)?;
-    let most = api.limits.objects;
+    let prompt = Prompt::from(form.into_inner()).check(&session, &api.limits)?;
+    let shared = Data::clone(&api);
     let masks = api.engine.call(&session, move |video, session| {
-        prompt.apply(video, session, most)?;
+        prompt.apply(video, session, &shared.limits)?;
         Ok((prompt.frame, session.masks_on(prompt.frame)))
     });
     let (frame, masks) = masks.await?;
@@ -205,6 +216,8 @@ async fn masks(api: Data<Api>, id: Path<String>, query: Query<MaskQuery>) -> Ans
         object,
         frames,
     } = query.into_inner();
+    // Of a live video nothing older is kept: no empty pages for it.
+    let from = from.max(session.oldest_frame());
     let end = from.saturating_add(frames.unwrap_or(PAGE).clamp(1, PAGE));
     let found = session.masks(from..end);
     let wanted = found

@@ -208,6 +208,20 @@ impl Service {
         )
     }
 
+    /// A live session.
+    pub fn open_live(&self) -> String {
+        let session = self.post("/api/v1/sessions", &serde_json::json!({"live": true}));
+        let id = session.is(201)["id"].as_str().unwrap().to_owned();
+        format!("/api/v1/sessions/{id}")
+    }
+
+    /// Pushes a frame of the fixtures to a live session.
+    pub fn push(&self, session: &str, frame: usize) -> Answer {
+        let png = ("content-type", "image/png");
+        let path = format!("{session}/frames");
+        self.ask("POST", &path, &[png], &picture(frame))
+    }
+
     /// Waits until a propagation is over.
     pub fn over(&self, session: &str) -> Value {
         let start = Instant::now();
@@ -245,9 +259,13 @@ impl Drop for Service {
 pub fn clip(folder: &Path, frames: usize) {
     std::fs::create_dir_all(folder).unwrap();
     for frame in 0..frames {
-        let from = micro().join(format!("frames/{:05}.png", frame % 12));
-        std::fs::copy(from, folder.join(format!("{frame:05}.png"))).unwrap();
+        std::fs::write(folder.join(format!("{frame:05}.png")), picture(frame)).unwrap();
     }
+}
+
+/// A frame of the fixtures, which are taken over and over.
+pub fn picture(frame: usize) -> Vec<u8> {
+    std::fs::read(micro().join(format!("frames/{:05}.png", frame % 12))).unwrap()
 }
 
 fn parse(bytes: &[u8]) -> Answer {
