@@ -21,13 +21,14 @@ from pathlib import Path
 # Name: width, height, frames (0: a picture).
 CASES = {
     "picture 1920 x 1080": (1920, 1080, 0),
+    "20 frames 1080p": (1920, 1080, 20),
     "2 s 1080p": (1920, 1080, 60),
     "10 s 720p": (1280, 720, 300),
     "30 s 1080p": (1920, 1080, 300),
     "90 s 1080p": (1920, 1080, 900),
     "10 s 4K": (3840, 2160, 100),
 }
-SECONDS = {"2 s 1080p": 2, "10 s 720p": 10, "30 s 1080p": 30, "90 s 1080p": 90, "10 s 4K": 10}
+SECONDS = {"20 frames 1080p": 1, "2 s 1080p": 2, "10 s 720p": 10, "30 s 1080p": 30, "90 s 1080p": 90, "10 s 4K": 10}
 
 
 def make(name: str, folder: Path) -> Path:
