@@ -5,10 +5,10 @@
  */
 import { Sam2 } from '../sam2/client.js';
 import { codeOf, isAbort } from '../sam2/errors.js';
+import { failureMessage, maskMessage } from './messages.js';
 import { knownOutline, outlineOf } from './outlines.js';
 import { showable } from './picture.js';
 import { Prompts, chosenMask, promptOf } from './prompts.js';
-import { sentence } from './words.js';
 
 /** @typedef {import('../sam2/index.d.ts').ModelSource} ModelSource */
 /** @typedef {import('../sam2/index.d.ts').EngineAssets} EngineAssets */
@@ -382,29 +382,12 @@ export class Controller {
       return { state: 'loading', message: { text: 'Starting…', cancel: this.#loadRunning ? () => this.#loadAbort.abort() : null } };
     }
     const failure = this.#failure ?? (this.#sam === null ? this.#noEngine : this.#notEncoded);
-    if (failure !== null) return { state: 'error', message: describeFailure(failure) };
+    if (failure !== null) return { state: 'error', message: failureMessage(failure) };
     if (encoding) {
       return { state: 'encoding', message: { text: 'Looking at the picture…', hint: 'You can click already.', cancel: () => this.closePicture() } };
     }
     if (decoding) return { state: 'decoding', message: { text: 'Finding the mask…' } };
     if (this.picture === null) return { state: 'ready', message: { text: 'Ready.', hint: 'Open a picture or try a sample.' } };
-    const { mask } = this;
-    if (mask === null) return { state: 'idle', message: { text: 'Click a thing in the picture.', hint: 'Or drag a box around it.' } };
-    if (mask.area === 0) return { state: 'idle', message: { text: 'Nothing found there.', hint: 'Try another place, or a box.' } };
-    return { state: 'idle', message: { text: `Mask of ${mask.area.toLocaleString('en')} pixels.`, hint: hintForMore() } };
+    return { state: 'idle', message: maskMessage(this.mask) };
   }
-}
-
-/** @param {Failure} failure @returns {Message} */
-function describeFailure({ error, retry }) {
-  if (isAbort(error)) return { text: 'Loading was cancelled.', hint: 'Choose a model from the Model menu, or try again.', retry };
-  const { message, hint } = /** @type {{ message?: string, hint?: string }} */ (error ?? {});
-  return { text: sentence(message ?? String(error)), hint: hint ? sentence(hint) : '', retry };
-}
-
-/** A finger has no right button. */
-function hintForMore() {
-  return window.matchMedia('(pointer: coarse)').matches
-    ? 'Tap to add what is missing, hold to remove.'
-    : 'Click to add what is missing, right-click what is too much.';
 }
