@@ -13,5 +13,7 @@ if [ ! -x "$work/venv/bin/python" ] || ! cmp -s "$here/requirements.lock" "$work
     cp "$here/requirements.lock" "$work/venv/requirements.lock"
 fi
 cd "$here"
+# Memory is kept, in large pages: a step allocates and frees gigabytes, and faulting them in anew took a fifth of its time.
+export GLIBC_TUNABLES=glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:glibc.malloc.top_pad=268435456
 # Loader and trainer share the cores: threads that spin while they wait would take them from each other.
 OMP_WAIT_POLICY=PASSIVE GOMP_SPINCOUNT=0 exec nice -n 10 "$work/venv/bin/python" -m nano run --work "$work" "$@"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 
 
@@ -21,7 +22,8 @@ def main() -> None:
         c = command(name, text)
         c.add_argument("--phases", type=Path, help="curriculum (default training/phases.toml)")
         c.add_argument("--data", type=Path, help="labelled photographs to evaluate on while training (manifest.json)")
-        c.add_argument("--threads", type=int, default=2)
+        c.add_argument("--threads", type=int, default=2, help="for data, and for training where --ranks is 1")
+        c.add_argument("--ranks", type=int, default=2, help="processes that train together, one thread each; 1 = one with --threads")
         c.add_argument("--start", type=Path, help="weights to begin with where WORK has no checkpoint (.safetensors, official keys)")
         c.add_argument("--phase", help="name of the phase to begin with, with --start")
     c = command("views", "photographs with a teacher's masks, for phases-views.toml")
@@ -59,12 +61,11 @@ def main() -> None:
 
         print(json.dumps(teacher.boxes(teacher.Teacher(args.work / "raw" / data.TEACHER, 2, args.side), args.data), indent=1))
     if args.command in ("run", "train"):
-        from .train import PHASES, Trainer
+        from . import ranks
+        from .train import PHASES, train
 
-        trainer = Trainer(args.work, cache, args.phases or PHASES, args.data, args.threads)
-        if args.start and trainer.total == 0:
-            trainer.start(args.start, args.phase)
-        trainer.run()
+        threads = 1 if args.ranks > 1 else args.threads
+        ranks.run(partial(train, args.work, cache, args.phases or PHASES, args.data, threads, args.start, args.phase), args.ranks)
     if args.command in ("run", "export"):
         from . import export
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from . import evaluate, loader
+from . import evaluate, loader, ranks
 from .clicks import click_grads
 from .dense import DenseHead, TaughtHead, dense_loss
 from .memory import MEMORY_MODULES, StoredClips, begin
@@ -50,7 +50,11 @@ class Trainer:
         path = work / "checkpoint.pt"
         if path.is_file():
             self.load(torch.load(path, map_location="cpu", weights_only=True))
-            print(f"resumed: phase {self.phase}, step {self.step}, {self.seconds / 3600:.2f} h", flush=True)
+            self.say(f"resumed: phase {self.phase}, step {self.step}, {self.seconds / 3600:.2f} h")
+
+    def say(self, text: str) -> None:
+        if ranks.rank() == 0:
+            print(text, flush=True)
 
     def load(self, c: dict) -> None:
         self.model.load_state_dict(c["model"])
@@ -76,9 +80,11 @@ class Trainer:
             self.phase = names.index(phase)
         if self.phase > 0:
             self.keep(self.phases()[self.phase - 1]["name"])
-        print(f"starts from {weights} at phase {self.phases()[self.phase]['name']}", flush=True)
+        self.say(f"starts from {weights} at phase {self.phases()[self.phase]['name']}")
 
     def save(self) -> None:
+        if ranks.rank() > 0:
+            return
         state = {
             "model": self.model.state_dict(), "head": self.head.state_dict(), "hint": self.hint.state_dict(), "taught": self.taught.state_dict(), "average": self.average,
             "optimiser": self.optimiser.state_dict() if self.optimiser else None,
@@ -90,7 +96,8 @@ class Trainer:
 
     def keep(self, name: str) -> None:
         """Puts the average aside as what the phase `name` ended with."""
-        torch.save(self.average, self.work / f"kept-{name}.pt")
+        if ranks.rank() == 0:
+            torch.save(self.average, self.work / f"kept-{name}.pt")
 
     def mean_of(self, names: list[str], memory: bool = False) -> dict[str, torch.Tensor]:
         """The mean of what some phases ended with, but with the memory's modules as they are now; or, `memory`, of these modules only.
@@ -176,7 +183,7 @@ class Trainer:
 
     def evaluate(self, p: dict) -> None:
         """Scores the average on the selection half of the photographs; keeps it as best.pt when it is the best so far."""
-        if self.data is None or not p.get("evaluate", p.get("rounds", 0) > 0 or p["kind"] == "video"):
+        if ranks.rank() > 0 or self.data is None or not p.get("evaluate", p.get("rounds", 0) > 0 or p["kind"] == "video"):
             return
         side = p.get("eval_side", max(256, p["side"]))
         mean = evaluate.summary(evaluate.evaluate(self.average, self.data, side, half=0))["overall"]
@@ -228,7 +235,8 @@ class Trainer:
                 heads.append(loss * p["taught"])
                 grads.append(None)
         if p.get("rounds", 0) > 0:
-            rounds = int(rng.integers(1, p["rounds"] + 1))
+            # As many in every process: they wait for each other.
+            rounds = int(np.random.default_rng([9, self.phase, self.step]).integers(1, p["rounds"] + 1))
             loss, ious, back = click_grads(
                 self.model, raw, batch["masks"], rng, rounds, None if p.get("outlines") else p.get("focal", 0.0), p.get("boxes", 0.4)
             )
@@ -253,7 +261,7 @@ class Trainer:
         frames = c.get("frames", 4)
         if "pool" in c:
             return self.stored_clips(p, c, model, frames)
-        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase, start=self.step * c["batch"], wild=p.get("wild", 1.0))
+        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase + 1000 * ranks.rank(), start=self.step * c["batch"], wild=p.get("wild", 1.0))
         batches = loader.batches(data, c["batch"], 1)
 
         def step(rng: np.random.Generator) -> dict:
@@ -268,8 +276,10 @@ class Trainer:
         if p.get("freeze", 0) < p["steps"]:
             raise ValueError(f"phase {p['name']}: stored clips need freeze >= steps, the image encoder would leave its features behind")
         count = c["pool"]
-        stored = StoredClips(self.work / "clips")
-        stored.fill(model, self.cache, 101 + self.phase, count, frames, c.get("slow", 1.0), p.get("wild", 1.0))
+        # Every process keeps a share of its own.
+        count //= ranks.count()
+        stored = StoredClips(self.work / f"clips{ranks.rank() or ''}")
+        stored.fill(model, self.cache, 101 + self.phase + 1000 * ranks.rank(), count, frames, c.get("slow", 1.0), p.get("wild", 1.0))
         if c.get("begin") and self.step == 0:
             begin(model, stored.batch(model, np.arange(min(100, count)))[0]["backbone_fpn"][2])
 
@@ -292,12 +302,12 @@ class Trainer:
             self.average, self.updates = {}, 0
         self.make_optimiser(p)
         self.model.train()
-        start = self.step * p["batch"]
+        start, seed = self.step * p["batch"], 1 + self.phase + 1000 * ranks.rank()
         if p["kind"] == "video":
-            scenes = loader.Clips(self.cache, p["side"], p.get("frames", 8), seed=1 + self.phase, start=start)
+            scenes = loader.Clips(self.cache, p["side"], p.get("frames", 8), seed=seed, start=start)
         else:
             scenes = loader.Scenes(
-                self.cache, p["side"], p.get("prompts", 1), seed=1 + self.phase, start=start,
+                self.cache, p["side"], p.get("prompts", 1), seed=seed, start=start,
                 part_share=p.get("part_share", 0.15), wild=p.get("wild", 1.0), views=self.work / "views", view_share=p.get("views", 0.0),
             )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
@@ -306,7 +316,7 @@ class Trainer:
         logged = saved = tick = evaluated = time.monotonic()
         while self.step < p["steps"]:
             batch = next(batches)
-            rng = np.random.default_rng([7, self.phase, self.step])
+            rng = np.random.default_rng([7, self.phase, self.step, ranks.rank()])
             learns = self.set_rates(p)
             self.optimiser.zero_grad(set_to_none=True)
             images = batch["image"]
@@ -318,32 +328,41 @@ class Trainer:
                 values = self.scene_step(p, images, batch, rng, learns)
                 if clips:
                     values |= clips(rng)
+            ranks.average_gradients(q for g in self.optimiser.param_groups for q in g["params"])
             # Encoder and the rest apart: early decoder gradients must not drown the encoder's.
             norms = [torch.nn.utils.clip_grad_norm_(g["params"], 1.0) for g in self.optimiser.param_groups]
             if not all(torch.isfinite(n) for n in norms):
-                print(f"step {self.step}: gradient not finite, skipped", flush=True)
+                self.say(f"step {self.step}: gradient not finite, skipped")
             else:
                 self.optimiser.step()
                 self.update_average()
             self.step += 1
-            self.total += p["batch"]
+            self.total += p["batch"] * ranks.count()
             for k, v in values.items():
                 sums.setdefault(k, []).append(v)
             now = time.monotonic()
             self.seconds += now - tick
             tick = now
-            if now - logged > LOG_SECONDS:
+            if ranks.rank() == 0 and now - logged > LOG_SECONDS:
                 row = {k: float(np.mean(v)) for k, v in sums.items()}
-                row["per_second"] = p["batch"] * len(sums["loss"]) / (now - logged)
+                row["per_second"] = ranks.count() * p["batch"] * len(sums["loss"]) / (now - logged)
                 print(p["name"], self.step, json.dumps({k: round(v, 3) for k, v in row.items()}), flush=True)
                 self.log(p["name"], row)
                 sums, logged = {}, now
-            if now - saved > SAVE_SECONDS:
+            if ranks.agreed(now - saved > SAVE_SECONDS):
                 self.save()
                 p = self.phases()[self.phase]
-                if now - evaluated > EVAL_SECONDS:
+                if ranks.agreed(now - evaluated > EVAL_SECONDS):
                     self.evaluate(p)
                     evaluated = time.monotonic()
                 saved = tick = time.monotonic()
         self.save()
         self.evaluate(p)
+
+
+def train(work: Path, cache: Path, phases: Path, data: Path | None, threads: int, start: Path | None, phase: str | None) -> None:
+    """Goes on from WORK's checkpoint, or begins: with the weights of `start`, at `phase`, where they are given."""
+    trainer = Trainer(work, cache, phases, data, threads)
+    if start is not None and trainer.total == 0:
+        trainer.start(start, phase)
+    trainer.run()
