@@ -56,6 +56,19 @@ def agreed(value: bool) -> bool:
     return bool(said.item())
 
 
+def wait() -> None:
+    """Until all processes are here: what the first one writes is read by the others."""
+    if distributed.is_initialized():
+        distributed.barrier()
+
+
+def share(model: torch.nn.Module) -> None:
+    """The first process's weights, in all of them: what a process worked out from its own data would set them apart for good."""
+    if distributed.is_initialized():
+        for q in model.parameters():
+            distributed.broadcast(q.data, 0)
+
+
 def average_gradients(parameters: Iterable[torch.nn.Parameter]) -> None:
     """Puts the mean over the processes into every gradient; parameters without one anywhere stay without."""
     if not distributed.is_initialized():

@@ -56,6 +56,10 @@ class Trainer:
         if ranks.rank() == 0:
             print(text, flush=True)
 
+    def seed(self, base: int) -> int:
+        """Every phase and every process draws its own."""
+        return base + self.phase + 1000 * ranks.rank()
+
     def load(self, c: dict) -> None:
         self.model.load_state_dict(c["model"])
         self.head.load_state_dict(c["head"])
@@ -261,7 +265,7 @@ class Trainer:
         frames = c.get("frames", 4)
         if "pool" in c:
             return self.stored_clips(p, c, model, frames)
-        data = loader.Clips(self.cache, c["side"], frames, seed=101 + self.phase + 1000 * ranks.rank(), start=self.step * c["batch"], wild=p.get("wild", 1.0))
+        data = loader.Clips(self.cache, c["side"], frames, seed=self.seed(101), start=self.step * c["batch"], wild=p.get("wild", 1.0))
         batches = loader.batches(data, c["batch"], 1)
 
         def step(rng: np.random.Generator) -> dict:
@@ -279,7 +283,7 @@ class Trainer:
         # Every process keeps a share of its own.
         count //= ranks.count()
         stored = StoredClips(self.work / f"clips{ranks.rank() or ''}")
-        stored.fill(model, self.cache, 101 + self.phase + 1000 * ranks.rank(), count, frames, c.get("slow", 1.0), p.get("wild", 1.0))
+        stored.fill(model, self.cache, self.seed(101), count, frames, c.get("slow", 1.0), p.get("wild", 1.0))
         if c.get("begin") and self.step == 0:
             begin(model, stored.batch(model, np.arange(min(100, count)))[0]["backbone_fpn"][2])
 
@@ -290,6 +294,8 @@ class Trainer:
         return step
 
     def run_phase(self) -> None:
+        # The first process may still be writing what the phase before ended with.
+        ranks.wait()
         p = self.phases()[self.phase]
         self.resize(p["side"])
         if "mean" in p and self.step == 0:
@@ -302,7 +308,7 @@ class Trainer:
             self.average, self.updates = {}, 0
         self.make_optimiser(p)
         self.model.train()
-        start, seed = self.step * p["batch"], 1 + self.phase + 1000 * ranks.rank()
+        start, seed = self.step * p["batch"], self.seed(1)
         if p["kind"] == "video":
             scenes = loader.Clips(self.cache, p["side"], p.get("frames", 8), seed=seed, start=start)
         else:
@@ -312,6 +318,7 @@ class Trainer:
             )  # fmt: skip
         batches = loader.batches(scenes, p["batch"], p.get("workers", 1))
         clips = self.clips_beside(p)
+        ranks.share(self.model)
         sums: dict[str, list[float]] = {}
         logged = saved = tick = evaluated = time.monotonic()
         while self.step < p["steps"]:

@@ -53,3 +53,23 @@ def test_alone_nothing_changes(tmp_path):
     got = np.load(tmp_path / "0.npz")
     np.testing.assert_allclose(got["weight"], 1.0)
     assert got["said"] and got["count"] == 1 and ranks.rank() == 0
+
+
+def apart(folder) -> None:
+    """What the first process writes before `wait` is there for the others; weights that differ are the first one's after `share`."""
+    if ranks.rank() == 0:
+        np.save(folder / "written.npy", np.ones(1))
+    ranks.wait()
+    there = (folder / "written.npy").is_file()
+    model = torch.nn.Linear(2, 2)
+    torch.nn.init.constant_(model.weight, float(ranks.rank() + 5))
+    ranks.share(model)
+    np.savez(folder / f"{ranks.rank()}.npz", weight=model.weight.detach().numpy(), there=there)
+
+
+def test_processes_wait_for_the_first_and_take_its_weights(tmp_path):
+    ranks.run(partial(apart, tmp_path), 2)
+    for number in range(2):
+        got = np.load(tmp_path / f"{number}.npz")
+        np.testing.assert_allclose(got["weight"], 5.0)
+        assert got["there"]
