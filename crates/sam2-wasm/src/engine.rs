@@ -49,6 +49,7 @@ struct PromptJson {
     bounding_box: Option<[f32; 4]>,
     mask_id: Option<u32>,
     multimask: bool,
+    snap: bool,
     fill_holes: usize,
     remove_islands: usize,
 }
@@ -210,7 +211,7 @@ impl Engine {
         self.encode(image.into_rgb(), &on_progress).await
     }
 
-    /// Masks for a prompt (JSON: points, labels, box, mask_id, multimask, fill_holes,
+    /// Masks for a prompt (JSON: points, labels, box, mask_id, multimask, snap, fill_holes,
     /// remove_islands) on the picture `id`.
     ///
     /// # Errors
@@ -235,6 +236,7 @@ impl Engine {
             multimask: json.multimask,
         };
         let clean_up = CleanUp {
+            snap: json.snap,
             fill_holes: json.fill_holes,
             remove_islands: json.remove_islands,
         };

@@ -3,6 +3,7 @@
 
 mod embedding;
 mod features;
+mod snap;
 
 pub use embedding::ImageEmbedding;
 pub use features::Features;
@@ -13,7 +14,7 @@ use crate::inject::{self, Site};
 use crate::model::SharedModel;
 use crate::prompt::{LowResMask, Prompt};
 use crate::{Error, Model};
-use sam2_image::{ImageSize, Mask, RgbImage, preprocess, upsample_threshold};
+use sam2_image::{ImageSize, Mask, RgbImage, preprocess};
 use sam2_model::ops::from_vec;
 use sam2_model::sam::prompt_encoder::PromptPoint;
 use sam2_model::select::select;
@@ -48,9 +49,13 @@ impl Prediction {
     }
 }
 
-/// Small holes and islands removed from what is returned; 0 leaves them.
+/// What is done to the masks that are returned, in this order; nothing by default. The logits stay as they are, so
+/// that refining goes on from what the network answered.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CleanUp {
+    /// The border goes to the picture's edges where the network is unsure of it ([`sam2_image::SnapPicture`]): for small
+    /// models, whose masks are rough.
+    pub snap: bool,
     /// Holes up to this many pixels of the picture are filled.
     pub fill_holes: usize,
     /// Islands up to this many pixels of the picture are removed.
@@ -131,7 +136,7 @@ impl ImagePredictor {
         self.embed(input, image, on_block).await
     }
 
-    /// Masks for a prompt (`predict`), with small holes and islands removed as `clean_up` says.
+    /// Masks for a prompt (`predict`), changed as `clean_up` says.
     ///
     /// # Errors
     /// A prompt outside the picture; [`Error::Fault`] where no device gave an answer that passes the
@@ -152,38 +157,14 @@ impl ImagePredictor {
         let (h, w) = answer.size;
         let masks = selection.tokens().map(|token| {
             let logits = &answer.masks[token * h * w..(token + 1) * h * w];
-            self.finish(embedding.image, logits, (h, w), answer.iou[token], clean_up)
+            let mask = match clean_up.snap {
+                true => embedding.snapped(logits, h, &points)?,
+                false => embedding.stretched(logits, h)?,
+            };
+            Ok(finish(mask, logits, h, answer.iou[token], clean_up))
         });
         Ok(Prediction {
-            masks: masks.collect::<Result<_, _>>()?,
-        })
-    }
-
-    /// Checked logits to a mask of the picture's size.
-    fn finish(
-        &self,
-        image: ImageSize,
-        logits: &[f32],
-        size: (usize, usize),
-        iou: f32,
-        clean_up: CleanUp,
-    ) -> Result<PredictedMask, Error> {
-        let target = (image.height, image.width);
-        let mut mask = upsample_threshold(logits, size, target, MASK_THRESHOLD)?;
-        if clean_up.fill_holes > 0 {
-            mask.fill_holes(clean_up.fill_holes);
-        }
-        if clean_up.remove_islands > 0 {
-            mask.remove_islands(clean_up.remove_islands);
-        }
-        let logits = logits.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
-        Ok(PredictedMask {
-            mask,
-            iou,
-            low_res: LowResMask {
-                logits,
-                side: size.0,
-            },
+            masks: masks.collect::<Result<_, Error>>()?,
         })
     }
 
@@ -240,6 +221,28 @@ impl ImagePredictor {
         );
         let sigmoid = base.config.iou_prediction_use_sigmoid;
         read_answer_of(runtime, &output, sigmoid, None, &inputs).await
+    }
+}
+
+/// A mask and the checked logits it came from, with small holes and islands removed.
+fn finish(
+    mut mask: Mask,
+    logits: &[f32],
+    side: usize,
+    iou: f32,
+    clean_up: CleanUp,
+) -> PredictedMask {
+    if clean_up.fill_holes > 0 {
+        mask.fill_holes(clean_up.fill_holes);
+    }
+    if clean_up.remove_islands > 0 {
+        mask.remove_islands(clean_up.remove_islands);
+    }
+    let logits = logits.iter().map(|v| v.clamp(-32.0, 32.0)).collect();
+    PredictedMask {
+        mask,
+        iou,
+        low_res: LowResMask { logits, side },
     }
 }
 

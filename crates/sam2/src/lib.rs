@@ -33,6 +33,7 @@ pub mod memory;
 pub mod model;
 pub mod probe;
 pub mod prompt;
+mod snap;
 pub mod video;
 
 pub use checked::{Fault, FaultCounts, check_time, fault_counts};

@@ -11,7 +11,7 @@ use crate::session::Session;
 use crate::{CliError, files, output};
 use clap::Args;
 use manifest::{ImageItem, Manifest};
-use sam2::{ImageEmbedding, ImagePredictor, Model, block_on};
+use sam2::{CleanUp, ImageEmbedding, ImagePredictor, Model, block_on};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use summary::{Row, Summary};
@@ -42,6 +42,9 @@ pub struct EvalArgs {
     /// Only the pictures
     #[arg(long)]
     pub no_video: bool,
+    /// Measure masks as `sam2 segment --snap` returns them, clicks at the errors of those
+    #[arg(long)]
+    pub snap: bool,
     /// Also write one JSON line per mask
     #[arg(long, value_name = "FILE")]
     pub rows: Option<PathBuf>,
@@ -63,13 +66,13 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<(), CliError> {
         return Err(CliError::Usage(text));
     }
     let model = session.load(args.model.as_deref())?;
-    let rows = images(&args.data, &items, &model)?;
+    let rows = images(args, &items, &model)?;
     if let Some(path) = &args.rows {
         write_rows(path, &rows)?;
     }
     let video_j = match args.no_video {
         true => None,
-        false => video::mean_j(&args.data, &manifest.videos, &model)?,
+        false => video::mean_j(&args.data, &manifest.videos, &model, args.snap)?,
     };
     let summary = Summary::new(&rows, video_j);
     match args.json {
@@ -82,7 +85,12 @@ pub fn run(args: &EvalArgs, session: &Session) -> Result<(), CliError> {
 }
 
 /// Measures every mask; pictures that follow each other in the manifest are encoded once.
-fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<Row>, CliError> {
+fn images(args: &EvalArgs, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<Row>, CliError> {
+    let data = &args.data;
+    let clean_up = CleanUp {
+        snap: args.snap,
+        ..CleanUp::default()
+    };
     let predictor = ImagePredictor::new(Arc::clone(model));
     let bar = Progress::count(items.len() as u64, "masks");
     let mut shown: Option<(&str, ImageEmbedding)> = None;
@@ -111,7 +119,7 @@ fn images(data: &Path, items: &[&ImageItem], model: &Arc<Model>) -> Result<Vec<R
                 reason,
             });
         }
-        let scores = protocol::measure(&predictor, &embedding, &truth)?;
+        let scores = protocol::measure(&predictor, &embedding, &truth, clean_up)?;
         rows.push(Row::new(item, &truth, scores));
         shown = Some((&item.image, embedding));
         bar.set(done as u64 + 1);

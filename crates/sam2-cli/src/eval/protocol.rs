@@ -32,9 +32,10 @@ pub fn measure(
     predictor: &ImagePredictor,
     embedding: &ImageEmbedding,
     truth: &Mask,
+    clean_up: CleanUp,
 ) -> Result<Scores, CliError> {
     let ask = |prompt: &Prompt| -> Result<PredictedMask, CliError> {
-        let mut answer = block_on(predictor.predict(embedding, prompt, CleanUp::default()))?;
+        let mut answer = block_on(predictor.predict(embedding, prompt, clean_up))?;
         Ok(answer.masks.swap_remove(answer.best()))
     };
     let score = |answer: &PredictedMask| -> Result<Score, CliError> {

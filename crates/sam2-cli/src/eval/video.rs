@@ -5,7 +5,7 @@ use super::protocol::tight_box;
 use crate::progress::Progress;
 use crate::{CliError, files};
 use sam2::video::frames::MemoryFrames;
-use sam2::video::{PassOptions, VideoPredictor, VideoPrompt};
+use sam2::video::{PassOptions, VideoOptions, VideoPredictor, VideoPrompt};
 use sam2::{Model, block_on};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,17 +21,18 @@ pub fn mean_j(
     data: &Path,
     items: &[VideoItem],
     model: &Arc<Model>,
+    snap: bool,
 ) -> Result<Option<f64>, CliError> {
     let mut sum = 0.0;
     for item in items {
-        let j = clip_j(&data.join(&item.dir), item.frames, model)?;
+        let j = clip_j(&data.join(&item.dir), item.frames, model, snap)?;
         tracing::info!("{}: J {j:.4}", item.dir);
         sum += j;
     }
     Ok((!items.is_empty()).then(|| (sum / items.len() as f64 * 1e4).round() / 1e4))
 }
 
-fn clip_j(folder: &Path, frames: usize, model: &Arc<Model>) -> Result<f64, CliError> {
+fn clip_j(folder: &Path, frames: usize, model: &Arc<Model>, snap: bool) -> Result<f64, CliError> {
     let bad = |reason: &str| CliError::BadFile {
         path: folder.to_owned(),
         reason: reason.to_owned(),
@@ -50,7 +51,11 @@ fn clip_j(folder: &Path, frames: usize, model: &Arc<Model>) -> Result<f64, CliEr
         ));
     }
     let [x0, y0, x1, y1] = tight_box(&first);
-    let mut video = VideoPredictor::new(Arc::clone(model), Box::new(source), Default::default())?;
+    let options = VideoOptions {
+        snap,
+        ..VideoOptions::default()
+    };
+    let mut video = VideoPredictor::new(Arc::clone(model), Box::new(source), options)?;
     let prompt = VideoPrompt::boxed(x0, y0, x1, y1);
     block_on(video.add_new_points_or_box(0, OBJECT, &prompt))?;
     let mut pass = video.start_pass(PassOptions::default())?;

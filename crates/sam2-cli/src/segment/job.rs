@@ -56,6 +56,7 @@ impl SegmentJob {
             steps,
             mask_input,
             clean_up: CleanUp {
+                snap: args.snap,
                 fill_holes: args.fill_holes,
                 remove_islands: args.remove_islands,
             },

@@ -45,6 +45,10 @@ pub struct SegmentArgs {
     /// "multimask": true, "refine": false}, ...]
     #[arg(long, value_name = "FILE", conflicts_with_all = ["points", "bounding_box", "mask_input", "multimask"])]
     pub prompts: Option<PathBuf>,
+    /// Move borders to the picture's edges where the model is unsure of them: for small models, whose
+    /// masks are rough (sam2-nano). The logits in --npz stay the model's
+    #[arg(long)]
+    pub snap: bool,
     /// Fill holes of up to this many pixels
     #[arg(long, value_name = "AREA", default_value_t = 0)]
     pub fill_holes: usize,

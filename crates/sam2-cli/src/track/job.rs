@@ -18,6 +18,7 @@ pub struct TrackJob {
     pub steps: Vec<Step>,
     /// Whether each pass goes backward.
     pub passes: Vec<bool>,
+    pub snap: bool,
     pub out: Option<PathBuf>,
     pub npz: Option<PathBuf>,
     pub json: bool,
@@ -72,6 +73,7 @@ impl TrackJob {
             cache: args.cache.map(|mb| (mb as usize) << 20),
             steps,
             passes,
+            snap: args.snap,
             out: args.out.clone(),
             npz: args.npz.clone(),
             json: args.json,

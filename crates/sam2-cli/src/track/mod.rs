@@ -65,6 +65,10 @@ pub struct TrackArgs {
     /// hundred frames behind it forgotten. The masks of all frames come on top [default: 640]
     #[arg(long, value_name = "MB", conflicts_with = "npz", value_parser = clap::value_parser!(u32).range(16..=1_048_576))]
     pub cache: Option<u32>,
+    /// Move borders to the frames' edges where the model is unsure of them: for small models, whose
+    /// masks are rough (sam2-nano). What is tracked, and the logits in --npz, stay the model's
+    #[arg(long)]
+    pub snap: bool,
     /// Folder for the masks; it is created
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

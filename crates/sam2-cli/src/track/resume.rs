@@ -52,6 +52,7 @@ struct Run {
     prompts: String,
     /// Whether each pass goes backward.
     passes: Vec<bool>,
+    snap: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -329,6 +330,7 @@ fn run_of(job: &TrackJob, model_digest: &str, video: &VideoPredictor) -> Run {
         image_size: video.model().config().image_size,
         prompts: hex(&prompts),
         passes: job.passes.clone(),
+        snap: job.snap,
     }
 }
 

@@ -125,7 +125,7 @@ fn prompt(video: &mut VideoPredictor, job: &TrackJob) -> Result<(), CliError> {
 
 /// With `--npz` nothing is dropped under memory pressure, and no logits are rounded to half floats.
 fn options(job: &TrackJob) -> VideoOptions {
-    match (&job.npz, job.cache) {
+    let options = match (&job.npz, job.cache) {
         // All logits are written at the end.
         (Some(_), _) => VideoOptions {
             memory_bytes: usize::MAX,
@@ -133,6 +133,10 @@ fn options(job: &TrackJob) -> VideoOptions {
         },
         (None, Some(bytes)) => VideoOptions::within(bytes),
         (None, None) => VideoOptions::default(),
+    };
+    VideoOptions {
+        snap: job.snap,
+        ..options
     }
 }
 

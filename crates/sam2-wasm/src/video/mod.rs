@@ -19,12 +19,13 @@ use wasm_bindgen::prelude::*;
 ///
 /// `corrections_stand`: left out it is true, for a page's next pass begins on the corrected frame; the official
 /// predictor's way, which such a pass undoes, is there for those who hold one against the other.
-fn video_options(corrections_stand: Option<bool>) -> VideoOptions {
+fn video_options(asked: Asked) -> VideoOptions {
     VideoOptions {
         feature_bytes: 160 << 20,
         memory_bytes: 192 << 20,
         objects_per_pass: None,
-        add_all_frames_to_correct_as_cond: corrections_stand.unwrap_or(true),
+        add_all_frames_to_correct_as_cond: asked.corrections_stand.unwrap_or(true),
+        snap: asked.snap,
     }
 }
 
@@ -32,6 +33,14 @@ fn video_options(corrections_stand: Option<bool>) -> VideoOptions {
 pub struct Video {
     predictor: VideoPredictor,
     pass: Option<Pass>,
+}
+
+/// What a page may choose for every kind of video.
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(default, deny_unknown_fields)]
+struct Asked {
+    corrections_stand: Option<bool>,
+    snap: bool,
 }
 
 #[derive(Deserialize)]
@@ -42,7 +51,8 @@ struct ClipJson {
     height: usize,
     #[serde(default)]
     max_dimension: usize,
-    corrections_stand: Option<bool>,
+    #[serde(default)]
+    options: Asked,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +60,8 @@ struct ClipJson {
 struct LimitsJson {
     max_dimension: usize,
     max_frames: usize,
-    corrections_stand: Option<bool>,
+    #[serde(default)]
+    options: Asked,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +69,8 @@ struct LimitsJson {
 struct LiveJson {
     width: usize,
     height: usize,
-    corrections_stand: Option<bool>,
+    #[serde(default)]
+    options: Asked,
 }
 
 fn parse<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, JsValue> {
@@ -97,7 +109,7 @@ impl Engine {
 
 #[wasm_bindgen]
 impl Engine {
-    /// Opens a clip whose frames `read(index)` gives. JSON in: frames, width, height, max_dimension; out:
+    /// Opens a clip whose frames `read(index)` gives. JSON in: frames, width, height, max_dimension, options (corrections_stand, snap); out:
     /// id, frames, width, height, object_cost (memory attention of one object in encodes).
     ///
     /// # Errors
@@ -108,15 +120,11 @@ impl Engine {
         let size = ImageSize { width, height };
         let frames = JsFrames::new(clip.frames, size, clip.max_dimension, read);
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(
-            model,
-            Box::new(frames),
-            video_options(clip.corrections_stand),
-        );
+        let video = VideoPredictor::new(model, Box::new(frames), video_options(clip.options));
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
     }
 
-    /// Opens an animated GIF, WebP or PNG. JSON in: max_dimension, max_frames, corrections_stand; out as `open_video`, and
+    /// Opens an animated GIF, WebP or PNG. JSON in: max_dimension, max_frames, options; out as `open_video`, and
     /// fps, times (seconds at which each frame comes on and the last one goes, or null), more (whether frames were cut off).
     ///
     /// # Errors
@@ -128,15 +136,11 @@ impl Engine {
         let more =
             json!({ "fps": frames.fps(), "times": frames.times(), "more": frames.has_more() });
         let model = self.shared_model()?;
-        let video = VideoPredictor::new(
-            model,
-            Box::new(frames),
-            video_options(limits.corrections_stand),
-        );
+        let video = VideoPredictor::new(model, Box::new(frames), video_options(limits.options));
         self.keep(video.map_err(|e| to_js(&e))?, more)
     }
 
-    /// Opens a live video. JSON in: width, height, corrections_stand; out as `open_video`.
+    /// Opens a live video. JSON in: width, height, options; out as `open_video`.
     ///
     /// # Errors
     /// `bad_setting` for a model that cannot track.
@@ -144,12 +148,21 @@ impl Engine {
         let LiveJson {
             width,
             height,
-            corrections_stand,
+            options,
         } = parse(&options)?;
         let size = ImageSize { width, height };
-        let options = video_options(corrections_stand);
+        let options = video_options(options);
         let video = VideoPredictor::live(self.shared_model()?, size, options);
         self.keep(video.map_err(|e| to_js(&e))?, json!({}))
+    }
+
+    /// Whether masks from now on are snapped to edges.
+    ///
+    /// # Errors
+    /// `unsupported_video` for an unknown id.
+    pub fn video_set_snap(&mut self, id: u32, on: bool) -> Result<(), JsValue> {
+        self.video(id)?.predictor.set_snap(on);
+        Ok(())
     }
 
     /// The picture of a frame, as the network sees it.

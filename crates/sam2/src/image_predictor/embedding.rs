@@ -7,12 +7,12 @@ use crate::device::{DeviceKind, Runtime};
 #[cfg(feature = "fault-injection")]
 use crate::inject::{self, Site};
 use burn::tensor::Tensor;
-use sam2_image::ImageSize;
+use sam2_image::{ImageSize, SnapPicture};
 use sam2_model::ops::cpu::CpuTensor;
 use sam2_model::ops::from_vec;
 use sam2_model::sam::mask_decoder::HighResFeatures;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A picture that was encoded. Decoding takes it, so that an answer can never belong to another
 /// picture.
@@ -21,8 +21,10 @@ pub struct ImageEmbedding {
     pub(super) image: ImageSize,
     /// `[1, 3, S, S]` in this computer's memory, kept so that the picture can be encoded again: where
     /// the embedding was found damaged, or the CPU has to take over.
-    input: Tensor<4>,
+    pub(super) input: Tensor<4>,
     encoded: Mutex<Encoded>,
+    /// The picture as snapping masks to edges needs it, where that was asked for.
+    pub(super) snap: OnceLock<SnapPicture>,
 }
 
 /// The network's view of a picture.
@@ -91,6 +93,7 @@ impl ImagePredictor {
                         image,
                         input,
                         encoded,
+                        snap: OnceLock::new(),
                     });
                 }
                 Err(error) => at(error, image),

@@ -47,6 +47,7 @@ mod propagate;
 mod remember;
 mod saved;
 mod sealed;
+mod snap;
 mod state;
 
 pub use frames::{AnimationFrames, FrameSource};
@@ -65,6 +66,7 @@ use crate::{Error, Model, SharedModel};
 use cache::FeatureCache;
 use frames::Frames;
 use sam2_image::{ImageSize, RgbImage, Rle};
+use snap::SnapPictures;
 use state::Object;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,6 +89,9 @@ pub struct VideoOptions {
     /// at. Off, as in the official predictor, the answer is an ordinary frame's: the next pass over the
     /// frame tracks it anew and forgets the prompt.
     pub add_all_frames_to_correct_as_cond: bool,
+    /// Borders of the masks that come out go to the frame's edges where the network is unsure of them, as in
+    /// [`crate::CleanUp`]. What is remembered, and so what is tracked, stays the network's.
+    pub snap: bool,
 }
 
 impl VideoOptions {
@@ -109,6 +114,7 @@ impl Default for VideoOptions {
             memory_bytes: 384 << 20,
             objects_per_pass: None,
             add_all_frames_to_correct_as_cond: false,
+            snap: false,
         }
     }
 }
@@ -139,6 +145,7 @@ pub struct VideoPredictor {
     options: VideoOptions,
     objects: Vec<Object>,
     features: FeatureCache,
+    snap_pictures: SnapPictures,
     /// Masks of passes and prompts, by frame and object.
     results: BTreeMap<(usize, ObjectId), Rle>,
     /// Where cached tensors lie.
@@ -187,6 +194,7 @@ impl VideoPredictor {
         Ok(Self {
             device: model.runtime().kind,
             features: FeatureCache::new(options.feature_bytes),
+            snap_pictures: SnapPictures::default(),
             model,
             frames,
             size,

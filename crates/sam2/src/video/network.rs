@@ -40,11 +40,12 @@ impl VideoPredictor {
         }
         let start = Instant::now();
         let picture = self.frames.read(frame).await?;
-        let base = self.model.base();
-        let size = base.config.image_size;
+        let size = self.model.config().image_size;
         let input = video_preprocess(&picture, size);
+        self.keep_picture(frame, &input)?;
         self.stats.reading += start.elapsed();
         let start = Instant::now();
+        let base = self.model.base();
         let features = base.forward_image(from_vec(input, [1, 3, size, size], base.device()));
         self.stats.encoding += start.elapsed();
         self.stats.encodes += 1;

@@ -1,7 +1,7 @@
 //! What people get to see of a frame: masks of the video's size.
 
 use super::VideoPredictor;
-use super::state::{ObjectId, Output};
+use super::state::{Object, ObjectId, Output};
 use crate::Error;
 use crate::image_predictor::MASK_THRESHOLD;
 use sam2_image::{Mask, Rle, upsample_logits, upsample_threshold};
@@ -125,7 +125,6 @@ impl VideoPredictor {
     /// under memory pressure left their mask behind, as run lengths.
     fn frame_masks(&self, frame: usize, outputs: &[Option<&Output>]) -> Result<FrameMasks, Error> {
         let (width, height) = (self.size.width, self.size.height);
-        let side = self.model().config().low_res_size();
         let logits: Vec<Option<Vec<f32>>> = outputs
             .iter()
             .map(|output| output.and_then(|output| self.pred_masks(output)))
@@ -134,12 +133,7 @@ impl VideoPredictor {
         let mut masks = Vec::with_capacity(logits.len());
         for ((object, output), logits) in self.objects.iter().zip(outputs).zip(&logits) {
             let mask = match (logits, output) {
-                (Some(logits), _) => Some(upsample_threshold(
-                    logits,
-                    (side, side),
-                    (height, width),
-                    MASK_THRESHOLD,
-                )?),
+                (Some(logits), _) => Some(self.shown(frame, object, logits)?),
                 (None, Some(_)) => self.mask(frame, object.id).map(Rle::to_mask),
                 (None, None) => None,
             };
@@ -168,9 +162,29 @@ impl VideoPredictor {
         })
     }
 
+    /// The mask that is shown of an object's logits.
+    fn shown(&self, frame: usize, object: &Object, logits: &[f32]) -> Result<Mask, Error> {
+        if let Some(mask) = self.snapped(frame, object, logits)? {
+            return Ok(mask);
+        }
+        // Without the frame's picture what was snapped before is the best there is.
+        let before = self.mask(frame, object.id).filter(|_| self.options.snap);
+        if let Some(mask) = before {
+            return Ok(mask.to_mask());
+        }
+        let side = self.model().config().low_res_size();
+        let target = (self.size.height, self.size.width);
+        Ok(upsample_threshold(
+            logits,
+            (side, side),
+            target,
+            MASK_THRESHOLD,
+        )?)
+    }
+
     /// `_apply_non_overlapping_constraints`: of the objects that claim a pixel the one with the highest
-    /// logit keeps it, the first where they are equal. A mask whose logits are gone keeps what nobody
-    /// else claims. One object's stretched logits at a time.
+    /// logit keeps it, the first where they are equal. A mask whose logits are gone, or that reaches beyond
+    /// them to an edge, keeps what nobody else claims. One object's stretched logits at a time.
     fn without_overlap(
         &self,
         masks: Vec<Mask>,
@@ -190,14 +204,17 @@ impl VideoPredictor {
                 }
             }
         }
-        let owned = |(i, mask): (usize, Mask)| -> Result<Mask, Error> {
-            let keeps = |owner: usize| owner == i || (logits[i].is_none() && owner == usize::MAX);
-            let bits = mask.bits().iter().zip(&owner);
-            let bits = bits
-                .map(|(bit, owner)| bit & u8::from(keeps(*owner)))
-                .collect();
+        let mut owned = |(i, mask): (usize, Mask)| -> Result<Mask, Error> {
+            let takes_free = logits[i].is_none() || self.options.snap;
+            let keep = |(bit, owner): (&u8, &mut usize)| {
+                if *owner == usize::MAX && takes_free && *bit == 1 {
+                    *owner = i;
+                }
+                bit & u8::from(*owner == i)
+            };
+            let bits = mask.bits().iter().zip(&mut owner).map(keep).collect();
             Ok(Mask::from_bytes(width, height, bits)?)
         };
-        masks.into_iter().enumerate().map(owned).collect()
+        masks.into_iter().enumerate().map(&mut owned).collect()
     }
 }

@@ -100,6 +100,7 @@ impl VideoPredictor {
         let output = self
             .answer_prompt(frame, (object, index), role, &input)
             .await?;
+        self.look_at(frame).await?;
         self.commit(frame, object, role, output, |object| {
             object.points.insert(frame, points);
             object.masks.remove(&frame);
@@ -129,6 +130,7 @@ impl VideoPredictor {
         let output = self
             .answer_prompt(frame, (object, index), role, &input)
             .await?;
+        self.look_at(frame).await?;
         self.commit(frame, object, role, output, |object| {
             object.masks.insert(frame);
             object.points.remove(&frame);

@@ -167,6 +167,7 @@ impl VideoPredictor {
         let config = self.model.config();
         let reach = config.memory_temporal_stride_for_eval * config.num_maskmem;
         bank::enforce(&mut self.objects, self.options.memory_bytes, frame, reach);
+        self.look_at(frame).await?;
         self.tracked_masks(frame)
     }
 

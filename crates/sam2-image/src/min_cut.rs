@@ -1,0 +1,444 @@
+//! Minimum cut of a grid of pixels (Boykov and Kolmogorov 2004, "An experimental comparison of min-cut/max-flow
+//! algorithms for energy minimization in vision"): two trees grow from the terminals, and where they meet, flow is sent.
+//!
+//! Capacities are whole numbers: no rounding decides where the cut lies, and it ends for every input.
+
+use std::collections::VecDeque;
+
+/// The eight neighbours as (dx, dy). Opposite directions are neighbours in the list: `d ^ 1`.
+pub const NEIGHBOURS: [(isize, isize); 8] = [
+    (1, 0),
+    (-1, 0),
+    (0, 1),
+    (0, -1),
+    (1, 1),
+    (-1, -1),
+    (1, -1),
+    (-1, 1),
+];
+
+/// Where a node's path to its terminal goes on: a direction of [`NEIGHBOURS`], or one of these.
+mod parent {
+    /// The node hangs on the terminal itself.
+    pub const TERMINAL: u8 = 8;
+    /// The path was cut by a saturated edge.
+    pub const ORPHAN: u8 = 9;
+    /// In no tree.
+    pub const NONE: u8 = 10;
+}
+
+/// A link on the way from a node to its terminal.
+#[derive(Debug, Clone, Copy)]
+enum Link {
+    /// The edge that flow takes: node * 8 + direction.
+    Edge(usize),
+    /// Between this node and the terminal.
+    Terminal(usize),
+}
+
+/// Sees a link, and the node whose parent it leads to.
+type Visit<'a> = dyn FnMut(&mut MinCut, Link, usize) + 'a;
+
+/// A grid of nodes with eight neighbours each, between a source and a sink.
+#[derive(Debug)]
+pub struct MinCut {
+    /// Index differences of [`NEIGHBOURS`].
+    steps: [isize; 8],
+    /// Residual capacity of node * 8 + direction. Those that would leave the grid stay 0.
+    edges: Vec<i32>,
+    /// Residual capacity from the source where positive, to the sink where negative.
+    terminal: Vec<i32>,
+    parent: Vec<u8>,
+    /// Whether a node of a tree belongs to the sink's.
+    sinks: Vec<bool>,
+    /// Steps to the terminal, right where `checked` is the current time.
+    depth: Vec<u32>,
+    checked: Vec<u32>,
+    time: u32,
+    active: VecDeque<u32>,
+    waiting: Vec<bool>,
+    orphans: VecDeque<u32>,
+}
+
+impl MinCut {
+    /// A grid of `width` x `height` nodes without any capacity.
+    pub fn new(width: usize, height: usize) -> Self {
+        let nodes = width * height;
+        let width = isize::try_from(width).unwrap_or(isize::MAX);
+        Self {
+            steps: NEIGHBOURS.map(|(dx, dy)| dy * width + dx),
+            edges: vec![0; nodes * 8],
+            terminal: vec![0; nodes],
+            parent: vec![parent::NONE; nodes],
+            sinks: vec![false; nodes],
+            depth: vec![0; nodes],
+            checked: vec![0; nodes],
+            time: 0,
+            active: VecDeque::new(),
+            waiting: vec![false; nodes],
+            orphans: VecDeque::new(),
+        }
+    }
+
+    /// Joins a node and its neighbour in `direction`, which must lie in the grid, both ways.
+    pub fn join(&mut self, node: usize, direction: usize, capacity: i32) {
+        let other = self.neighbour(node, direction);
+        self.edges[node * 8 + direction] = capacity;
+        self.edges[other * 8 + (direction ^ 1)] = capacity;
+    }
+
+    /// Adds to a node's pull: to the source where positive, to the sink where negative.
+    pub fn pull(&mut self, node: usize, towards_source: i32) {
+        self.terminal[node] = self.terminal[node].saturating_add(towards_source);
+    }
+
+    /// Finds the cut; true for the nodes on the source's side.
+    pub fn source_side(mut self) -> Vec<bool> {
+        for node in 0..self.terminal.len() {
+            if self.terminal[node] != 0 {
+                self.sinks[node] = self.terminal[node] < 0;
+                self.parent[node] = parent::TERMINAL;
+                self.depth[node] = 1;
+                self.activate(node);
+            }
+        }
+        while let Some(node) = self.active.pop_front() {
+            let node = node as usize;
+            self.waiting[node] = false;
+            // Each path found may leave more to find from the same node.
+            while self.parent[node] != parent::NONE {
+                let Some(direction) = self.grow(node) else {
+                    break;
+                };
+                self.time += 1;
+                self.send(node, direction);
+                self.adopt_all();
+            }
+        }
+        let side = self.parent.iter().zip(&self.sinks);
+        side.map(|(p, sink)| *p != parent::NONE && !sink).collect()
+    }
+
+    fn neighbour(&self, node: usize, direction: usize) -> usize {
+        node.wrapping_add_signed(self.steps[direction])
+    }
+
+    fn activate(&mut self, node: usize) {
+        if !self.waiting[node] {
+            self.waiting[node] = true;
+            self.active.push_back(node as u32);
+        }
+    }
+
+    /// Capacity left from a node's tree through it to the neighbour: along the flow in the source's
+    /// tree, against it in the sink's.
+    fn outward(&self, node: usize, direction: usize) -> i32 {
+        if self.sinks[node] {
+            self.edges[self.neighbour_edge(node, direction)]
+        } else {
+            self.edges[node * 8 + direction]
+        }
+    }
+
+    /// The neighbour's edge back; an edge that leaves the grid stands for itself, whose capacity is 0.
+    fn neighbour_edge(&self, node: usize, direction: usize) -> usize {
+        let other = self.neighbour(node, direction);
+        if other < self.terminal.len() {
+            other * 8 + (direction ^ 1)
+        } else {
+            node * 8 + direction
+        }
+    }
+
+    /// Takes free neighbours into the node's tree; the direction in which it touches the other tree.
+    fn grow(&mut self, node: usize) -> Option<usize> {
+        for direction in 0..8 {
+            if self.outward(node, direction) == 0 {
+                continue;
+            }
+            let other = self.neighbour(node, direction);
+            if self.parent[other] == parent::NONE {
+                self.sinks[other] = self.sinks[node];
+                self.hang(other, direction ^ 1, node);
+                self.activate(other);
+            } else if self.sinks[other] != self.sinks[node] {
+                return Some(direction);
+            } else if self.checked[other] <= self.checked[node]
+                && self.depth[other] > self.depth[node]
+            {
+                // A shorter way to the terminal.
+                self.hang(other, direction ^ 1, node);
+            }
+        }
+        None
+    }
+
+    fn hang(&mut self, node: usize, direction: usize, below: usize) {
+        self.parent[node] = direction as u8;
+        self.checked[node] = self.checked[below];
+        self.depth[node] = self.depth[below] + 1;
+    }
+
+    /// Sends what fits along the path from the source through the touching pair to the sink.
+    fn send(&mut self, node: usize, direction: usize) {
+        let other = self.neighbour(node, direction);
+        let (from, to, middle) = if self.sinks[node] {
+            (other, node, other * 8 + (direction ^ 1))
+        } else {
+            (node, other, node * 8 + direction)
+        };
+        let mut amount = self.edges[middle];
+        for end in [from, to] {
+            self.walk(end, &mut |cut, link, _| {
+                amount = amount.min(match link {
+                    Link::Edge(edge) => cut.edges[edge],
+                    Link::Terminal(node) => cut.terminal[node].abs(),
+                });
+            });
+        }
+        self.edges[middle] -= amount;
+        let back = if middle == node * 8 + direction {
+            other * 8 + (direction ^ 1)
+        } else {
+            node * 8 + direction
+        };
+        self.edges[back] += amount;
+        for end in [from, to] {
+            self.walk(end, &mut |cut, link, at| {
+                let left = match link {
+                    Link::Edge(edge) => {
+                        cut.edges[edge] -= amount;
+                        let back = cut.neighbour_edge(edge / 8, edge % 8);
+                        cut.edges[back] += amount;
+                        cut.edges[edge]
+                    }
+                    Link::Terminal(node) => {
+                        cut.terminal[node] -= amount * cut.terminal[node].signum();
+                        cut.terminal[node]
+                    }
+                };
+                if left == 0 {
+                    cut.parent[at] = parent::ORPHAN;
+                    cut.orphans.push_front(at as u32);
+                }
+            });
+        }
+    }
+
+    /// Visits the links from a node to its terminal.
+    fn walk(&mut self, from: usize, visit: &mut Visit) {
+        let mut node = from;
+        loop {
+            let link = self.parent[node];
+            if link == parent::TERMINAL {
+                visit(self, Link::Terminal(node), node);
+                return;
+            }
+            let direction = usize::from(link);
+            let above = self.neighbour(node, direction);
+            let edge = if self.sinks[node] {
+                node * 8 + direction
+            } else {
+                above * 8 + (direction ^ 1)
+            };
+            visit(self, Link::Edge(edge), node);
+            node = above;
+        }
+    }
+
+    fn adopt_all(&mut self) {
+        while let Some(node) = self.orphans.pop_front() {
+            self.adopt(node as usize);
+        }
+    }
+
+    /// A new parent for a node whose path was cut, the nearest to the terminal; or it leaves the tree.
+    fn adopt(&mut self, node: usize) {
+        let mut best: Option<(u32, usize)> = None;
+        for direction in 0..8 {
+            if let Some(depth) = self.depth_beyond(node, direction)
+                && best.is_none_or(|(least, _)| depth < least)
+            {
+                best = Some((depth, direction));
+            }
+        }
+        if let Some((depth, direction)) = best {
+            self.parent[node] = direction as u8;
+            self.checked[node] = self.time;
+            self.depth[node] = depth + 1;
+            return;
+        }
+        self.parent[node] = parent::NONE;
+        for direction in 0..8 {
+            let Some(other) = self.same_tree(node, direction) else {
+                continue;
+            };
+            if self.inward(node, direction) > 0 {
+                self.activate(other);
+            }
+            if usize::from(self.parent[other]) == direction ^ 1 {
+                self.parent[other] = parent::ORPHAN;
+                self.orphans.push_back(other as u32);
+            }
+        }
+    }
+
+    /// The neighbour, where it is in the grid and in a tree of the node's kind.
+    fn same_tree(&self, node: usize, direction: usize) -> Option<usize> {
+        let other = self.neighbour(node, direction);
+        let inside = other < self.terminal.len()
+            && self.parent[other] != parent::NONE
+            && self.sinks[other] == self.sinks[node];
+        inside.then_some(other)
+    }
+
+    /// Capacity left from the neighbour's side to the node, along the tree's direction.
+    fn inward(&self, node: usize, direction: usize) -> i32 {
+        if self.sinks[node] {
+            self.edges[node * 8 + direction]
+        } else {
+            self.edges[self.neighbour_edge(node, direction)]
+        }
+    }
+
+    /// Steps from the neighbour to the terminal, where the node may hang on it; they are written down along the way.
+    fn depth_beyond(&mut self, node: usize, direction: usize) -> Option<u32> {
+        let start = self.same_tree(node, direction)?;
+        if self.inward(node, direction) == 0 {
+            return None;
+        }
+        let (mut at, mut steps) = (start, 0);
+        let known = loop {
+            if self.checked[at] == self.time {
+                break self.depth[at];
+            }
+            match self.parent[at] {
+                parent::ORPHAN | parent::NONE => return None,
+                parent::TERMINAL => {
+                    self.checked[at] = self.time;
+                    self.depth[at] = 1;
+                    break 1;
+                }
+                link => at = self.neighbour(at, usize::from(link)),
+            }
+            steps += 1;
+        };
+        let depth = known + steps;
+        let (mut at, mut left) = (start, depth);
+        while self.checked[at] != self.time {
+            self.checked[at] = self.time;
+            self.depth[at] = left;
+            left -= 1;
+            at = self.neighbour(at, usize::from(self.parent[at]));
+        }
+        Some(depth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a labelling costs: links between unlike neighbours, and pulls to the side a node is not on.
+    fn cost(
+        (width, height): (usize, usize),
+        pulls: &[i32],
+        links: &[(usize, usize, i32)],
+        source: &[bool],
+    ) -> i64 {
+        assert_eq!(pulls.len(), width * height);
+        let torn = |(node, direction, capacity): &(usize, usize, i32)| {
+            let (dx, dy) = NEIGHBOURS[*direction];
+            let other = node.wrapping_add_signed(dy * width as isize + dx);
+            i64::from(source[*node] != source[other]) * i64::from(*capacity)
+        };
+        let missed = |(pull, source): (&i32, &bool)| match source {
+            true => i64::from((-pull).max(0)),
+            false => i64::from((*pull).max(0)),
+        };
+        links.iter().map(torn).sum::<i64>() + pulls.iter().zip(source).map(missed).sum::<i64>()
+    }
+
+    /// Every pair of neighbours of a grid, with its direction (the four forward ones).
+    fn neighbour_pairs((width, height): (usize, usize)) -> Vec<(usize, usize)> {
+        let mut out = Vec::new();
+        for node in 0..width * height {
+            for direction in [0, 2, 4, 6] {
+                let (dx, dy) = NEIGHBOURS[direction];
+                let x = (node % width).checked_add_signed(dx);
+                let y = (node / width).checked_add_signed(dy);
+                if x.is_some_and(|x| x < width) && y.is_some_and(|y| y < height) {
+                    out.push((node, direction));
+                }
+            }
+        }
+        out
+    }
+
+    fn cut(size: (usize, usize), pulls: &[i32], links: &[(usize, usize, i32)]) -> Vec<bool> {
+        let mut cut = MinCut::new(size.0, size.1);
+        for (node, pull) in pulls.iter().enumerate() {
+            cut.pull(node, *pull);
+        }
+        for (node, direction, capacity) in links {
+            cut.join(*node, *direction, *capacity);
+        }
+        cut.source_side()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(512))]
+
+        #[test]
+        fn no_labelling_is_cheaper(
+            size in prop_oneof![Just((4_usize, 3_usize)), Just((3, 4)), Just((12, 1)), Just((1, 5)), Just((2, 5))],
+            pulls in prop::collection::vec(-9..10_i32, 12),
+            capacities in prop::collection::vec(0..8_i32, 48),
+        ) {
+            let nodes = size.0 * size.1;
+            let pulls = &pulls[..nodes];
+            let links: Vec<_> = neighbour_pairs(size)
+                .into_iter()
+                .zip(&capacities)
+                .map(|((node, direction), capacity)| (node, direction, *capacity))
+                .collect();
+            let found = cost(size, pulls, &links, &cut(size, pulls, &links));
+            let all = (0..1_u32 << nodes).map(|bits| {
+                let source: Vec<bool> = (0..nodes).map(|n| bits >> n & 1 == 1).collect();
+                cost(size, pulls, &links, &source)
+            });
+            prop_assert_eq!(Some(found), all.min());
+        }
+    }
+
+    #[test]
+    fn a_cut_follows_the_weak_links_of_a_large_grid() {
+        // Two ends of a band pull apart; the links of column 40 are weak.
+        let size = (100, 30);
+        let mut pulls = vec![0; size.0 * size.1];
+        for y in 0..size.1 {
+            pulls[y * size.0] = 1000;
+            pulls[y * size.0 + size.0 - 1] = -1000;
+        }
+        let links: Vec<_> = neighbour_pairs(size)
+            .into_iter()
+            .map(|(node, direction)| {
+                let x = node % size.0;
+                let to = x.wrapping_add_signed(NEIGHBOURS[direction].0);
+                let weak = x.min(to) == 39 && x.max(to) == 40;
+                (node, direction, if weak { 1 } else { 50 })
+            })
+            .collect();
+        let sides = cut(size, &pulls, &links);
+        for (node, source) in sides.iter().enumerate() {
+            assert_eq!(*source, node % size.0 < 40, "node {node}");
+        }
+    }
+
+    #[test]
+    fn without_pulls_nothing_is_on_the_sources_side() {
+        assert_eq!(MinCut::new(3, 2).source_side(), vec![false; 6]);
+        assert!(MinCut::new(0, 0).source_side().is_empty());
+    }
+}
