@@ -9,10 +9,10 @@ For each configuration and seed: a checkpoint of seeded weights in the official 
 .safetensors for even ones), what the official code answers, what `sam2 segment` or `sam2 track` answers, and the
 worst figures in a Markdown table. Exit status 1 when a case is beyond its bounds (those of compare.py).
 
-Everything lands in --work: some 4 GB for all of it, and 2 GB more for the checkpoint of the moment (--keep keeps
-them all). A run that was stopped goes on where it was: references are kept, and a case is skipped while its
-figures come from the same binary (by SHA-256), unless --fresh. The table shows everything known, and
-says which figures are of an earlier build.
+Everything but the figures lands in --work: some 4 GB for all of it, and 2 GB more for the checkpoint of the moment (--keep
+keeps them all). A run that was stopped goes on where it was: references are kept, and a case is skipped while its
+figures come from the same binary (by SHA-256), unless --fresh. The figures themselves are in results.json beside the
+table, so that what one machine held another adds to; the table shows everything known, with its day.
 Time on 2 cores: micro in seconds; tiny some 10 minutes a seed, large 30, nearly all of it video.
 """
 import argparse, contextlib, gc, hashlib, json, pathlib, platform, shutil, subprocess, sys, time
@@ -76,7 +76,7 @@ class Sweep:
     def __init__(self, args):
         self.a, self.work = args, args.work
         self.work.mkdir(parents=True, exist_ok=True)
-        self.results_file = self.work / "results.json"
+        self.results_file = args.table.with_name("results.json")
         self.results = json.loads(self.results_file.read_text()) if self.results_file.exists() else {}
         self.binary = None
         if args.sam2:
@@ -189,7 +189,7 @@ class Sweep:
 
     def hold(self, config, seed, case):
         got, problem, seconds = self.run_binary(config, seed, case)
-        entry = {"config": config, "seed": seed, "case": case.name, "device": self.a.device, "binary": self.binary,
+        entry = {"config": config, "seed": seed, "case": case.name, "device": self.a.device, "binary": self.binary, "day": time.strftime("%Y-%m-%d", time.gmtime()),
                  "seconds": round(seconds, 1), "worst": {}, "bad": [problem] if problem else []}
         if got is not None:
             ref = compare.load(self.reference_of(config, seed, case))
@@ -222,12 +222,12 @@ class Sweep:
                 if self.binary:
                     for case in todo:
                         self.hold(config, seed, case)
-                        write_table(self.results, self.binary, self.a)
+                        write_table(self.results, self.a)
                     failed += sum(bool(self.results[key_of(config, seed, c.name, self.a.device)]["bad"]) for c in wanted)
                     if not self.a.keep and config != "nano":
                         self.checkpoint_of(config, seed).unlink(missing_ok=True)
         if self.binary:
-            write_table(self.results, self.binary, self.a)
+            write_table(self.results, self.a)
             self.say(f"{failed} cases beyond their bounds; table in {self.a.table}")
         return 1 if failed else 0
 
@@ -279,8 +279,8 @@ def by_frame(ref, got):
     return [figures[f] for f in sorted(figures)]
 
 
-def write_table(results, binary, args):
-    """The Markdown table of everything in `results`; figures of another binary than this one say so."""
+def write_table(results, args):
+    """The Markdown table of everything in `results`."""
     order = {c: i for i, c in enumerate(CONFIGS)}
     rows = sorted(results.values(), key=lambda e: (order.get(e["config"], 99), e["seed"], e["device"]))
     shown = lambda worst, k: "" if k not in worst else (f"{worst[k]:.5f}" if k == compare.MASK else f"{worst[k]:.1e}")
@@ -298,15 +298,15 @@ def write_table(results, binary, args):
         "Image cases (eight prompts each): " + ", ".join(f"{n} {w} x {h}" for n, (w, h) in pictures.FULL_SIZES.items()) + ".",
         f"Video cases: a clip of {VIDEO_SIZE[0]} x {VIDEO_SIZE[1]}; `both-ways` and `forward` 10 frames and 3 objects, `drift` 50 frames and one object.",
         "",
-        f"{time.strftime('%Y-%m-%d', time.gmtime())}, {platform.machine()}, {version(args.sam2)}.",
+        f"{platform.machine()}, {version(args.sam2)}; each figure is of its own day, some of a machine that was busy with other work.",
         "",
         "*Official again*: the official code held against itself, run once more with one thread and without oneDNN: the same code",
         "and weights, sums taken in another order. What it differs from itself by, nobody else can be held to.",
         "Seeds from 11 on have queries and keys of decoder and memory attention at a quarter: full-size softmaxes are then soft,",
         "and rounding stays rounding. At seed 1 they are nearly hard, and the official code is not within the bounds of itself.",
         "",
-        "| configuration | seed | case | device | " + " | ".join(KINDS) + " | official again: logits | official again: mask IoU | seconds | within bounds |",
-        "|---|---|---|---|" + "---|" * (len(KINDS) + 4),
+        "| configuration | seed | case | device | " + " | ".join(KINDS) + " | official again: logits | official again: mask IoU | seconds | day | within bounds |",
+        "|---|---|---|---|" + "---|" * (len(KINDS) + 5),
     ]
     for e in rows:
         verdict = "yes" if not e["bad"] else "NO: " + "; ".join(e["bad"][:2]).replace("|", "/").replace("\n", " ")
@@ -315,9 +315,8 @@ def write_table(results, binary, args):
         count, rest = e.get("edge", (0, 0))
         if e["bad"] and count:
             verdict += f"; {count} pixel(s) whose logit is 0 but for rounding, a hole on one side only: {rest:.1e} without"
-        verdict += "" if e["binary"] == binary else " (an earlier build)"
         lines.append(f"| {e['config']} | {e['seed'] or 'trained'} | {e['case']} | {e['device']} | " + " | ".join(figure(e, k) for k in KINDS)
-                     + f" | {floor(e, compare.LOGITS)} | {floor(e, compare.MASK)} | {e['seconds']:.0f} | {verdict} |")
+                     + f" | {floor(e, compare.LOGITS)} | {floor(e, compare.MASK)} | {e['seconds']:.0f} | {e.get('day', '')} | {verdict} |")
     drift = [e for e in rows if e.get("frames")]
     if drift:
         frames = (0, 1, 4, 9, 19, 29, 39, 49)

@@ -30,6 +30,7 @@ import { Prompts, chosenMask, promptOf } from './prompts.js';
  * @property {(signal: AbortSignal) => Promise<EngineAssets>} assets
  * @property {typeof Sam2.load} [load] tests bring their own
  * @property {'auto' | 'webgpu' | 'cpu'} device
+ * @property {() => boolean} [snap] whether masks are snapped to edges; asked for every answer
  * @property {(state: PageState, message: Message) => void} onState
  * @property {(progress: Progress) => void} onProgress
  * @property {() => void} onChange something to be drawn has changed
@@ -235,6 +236,14 @@ export class Controller {
     }
   }
 
+  /** Masks are made in another way from now on: every question is asked again. */
+  askAgain() {
+    if (this.prompts.isEmpty) return;
+    this.#stepAbort.abort();
+    this.prompts.forgetAnswers();
+    this.#asked();
+  }
+
   #forgetPicture() {
     this.#generation += 1;
     this.#pictureAbort.abort();
@@ -316,7 +325,7 @@ export class Controller {
       this.#set({ decoding: true }, this.#failure);
       this.#stepAbort = new AbortController();
       try {
-        const answer = await image.predict(promptOf(asked), { signal: this.#stepAbort.signal, onProgress: this.#options.onProgress });
+        const answer = await image.predict({ ...promptOf(asked), snap: this.#options.snap?.() ?? false }, { signal: this.#stepAbort.signal, onProgress: this.#options.onProgress });
         if (generation !== this.#generation) return;
         if (this.prompts.has(asked)) {
           this.prompts.answer(asked, answer);

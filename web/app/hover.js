@@ -20,14 +20,14 @@ export class HoverPreview {
     this.#show = show;
   }
 
-  /** @param {Sam2Image} image @param {ImagePx} at */
-  ask(image, at) {
+  /** @param {Sam2Image} image @param {ImagePx} at @param {boolean} snap */
+  ask(image, at, snap) {
     clearTimeout(this.#timer);
     this.#turn += 1;
     const turn = this.#turn;
     this.#timer = window.setTimeout(async () => {
       try {
-        const { masks } = await image.predict({ points: [[at.x, at.y]], labels: [1], multimask: true }, { hover: true });
+        const { masks } = await image.predict({ points: [[at.x, at.y]], labels: [1], multimask: true, snap }, { hover: true });
         const path = turn === this.#turn ? await outlineOf(masks[bestOf(masks)]) : null;
         if (turn === this.#turn) this.#show(path);
       } catch (error) {

@@ -13,6 +13,7 @@ import { ModelLoader } from './model-loader.js';
 import { ModelMenu, askBeforeFetching } from './model-menu.js';
 import { parseDevice } from './models.js';
 import { Panel } from './panel.js';
+import { SnapSwitch } from './snap.js';
 import { Stage } from './stage.js';
 import { Status } from './status.js';
 import { View } from './view.js';
@@ -46,6 +47,7 @@ const askedDevice = query.get('device') ?? 'auto';
 const controller = new Controller({
   assets: engineAssets,
   device: parseDevice(askedDevice) ?? 'auto',
+  snap: () => snap.on,
   onState: showState,
   onProgress: (progress) => status.progress(progress),
   onChange: render,
@@ -69,15 +71,21 @@ const models = new ModelLoader(controller, {
     warning = '';
   },
   onEnd: (changed) => {
-    if (clip.isOpen && changed) void clip.modelChanged();
+    if (clip.isOpen && changed) void clip.modelChanged(snap.on);
     if (controller.model !== null) menu.showCurrent(controller.model.name, controller.model.title);
   },
+});
+
+const snap = new SnapSwitch(() => controller.model !== null && controller.model.name === models.small?.name, (on) => {
+  hover.stop();
+  if (clip.isOpen) void clip.setSnap(on);
+  else controller.askAgain();
 });
 
 const clip = new ClipMode({
   stage, onSize: setSize,
   sam: () => controller.loaded(),
-  limits: () => models.limits,
+  limits: () => ({ ...models.limits, snap: snap.on }),
   engine: () => ({ device: controller.sam?.device ?? '', model: controller.model?.name ?? '', isSmall: controller.model?.name === models.small?.name }),
   onSmallModel: () => {
     if (models.small !== null) void models.entry(models.small);
@@ -110,6 +118,7 @@ function render() {
   stage.show({ picture: shown?.bitmap ?? null, mask: controller.outline, preview: false, clicks: last?.clicks ?? [], box: last?.box ?? null });
   stage.draw(); // at once: the canvas has its place before anything asks where it is
   showEmpty(shown === null);
+  snap.show();
   panel.showMasks(prompts.shown);
   panel.showFacts({
     device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image,
@@ -126,6 +135,7 @@ function renderClip() {
   clip.render();
   shownPicture = null;
   showEmpty(stage.scene.picture === null);
+  snap.show();
   const { sam, model } = controller;
   panel.showFacts({ device: sam?.deviceInfo ?? null, model: sam?.model ?? null, image: null, decodeMs: null, note: [model?.note, warning].filter(Boolean).join(' ') });
   button('undo').disabled = !clip.canUndo;
@@ -172,7 +182,7 @@ const input = new Input(surface, area, view, {
   cursor: (cursor) => stage.show({ cursor }),
   hover: (at) => {
     const wanted = !clip.isOpen && byId('hover', HTMLInputElement).checked && controller.prompts.isEmpty && controller.isIdle;
-    if (at !== null && wanted && controller.image !== null) hover.ask(controller.image, at);
+    if (at !== null && wanted && controller.image !== null) hover.ask(controller.image, at, snap.on);
     else if (stage.scene.preview || at === null) hover.stop();
   },
   viewChanged: () => {
@@ -329,7 +339,7 @@ onDownload('download-rle', async (mask, { name }) => ({
 /** @type {Record<string, () => void>} */
 const KEYS = {
   z: undo, Z: undo, Escape: startOver, n: () => setRemoving(!removing), N: () => setRemoving(!removing),
-  b: () => setBoxTool(!boxTool), B: () => setBoxTool(!boxTool), '+': () => input.zoomIn(), '=': () => input.zoomIn(),
+  b: () => setBoxTool(!boxTool), B: () => setBoxTool(!boxTool), e: () => snap.toggle(), E: () => snap.toggle(), '+': () => input.zoomIn(), '=': () => input.zoomIn(),
   '-': () => input.zoomOut(), 0: fit, o: () => open.click(), O: () => open.click(),
 };
 /** While a clip is open, besides. @type {Record<string, () => void>} */

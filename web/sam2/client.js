@@ -84,13 +84,13 @@ export class Sam2 {
   /**
    * Opens a video; no frame is encoded yet. Its frames are read when they are needed.
    * @param {VideoSource} source
-   * @param {CallOptions & { maxFrameDimension?: number, maxFrames?: number, correctionsStand?: boolean }} [options]
+   * @param {CallOptions & { maxFrameDimension?: number, maxFrames?: number, correctionsStand?: boolean, snap?: boolean }} [options]
    * @returns {Promise<Sam2Video>}
    */
-  async openVideo(source, { maxFrameDimension = 1920, maxFrames = 300, correctionsStand = true, ...options } = {}) {
+  async openVideo(source, { maxFrameDimension = 1920, maxFrames = 300, correctionsStand = true, snap = false, ...options } = {}) {
     const measure = (/** @type {Picture} */ picture) => this.#session.run(({ connection }, signal) => connection.request('decode', { picture }, { signal }), options);
     const opened = await sourceOf(source, { maxFrames, maxFrameDimension, toPicture: pictureFromSource, measure, signal: options.signal });
-    const video = new Sam2Video(this.#session, opened.source, { maxFrameDimension, maxFrames, correctionsStand, fps: opened.fps, times: opened.times, notes: opened.notes });
+    const video = new Sam2Video(this.#session, opened.source, { maxFrameDimension, maxFrames, correctionsStand, snap, fps: opened.fps, times: opened.times, notes: opened.notes });
     try {
       await video.ready(options);
       return video;

@@ -51,6 +51,7 @@ export interface Engine {
   video_remove_object(video: number, object: number): string;
   video_clear(video: number, frame: number, object: number): string;
   video_reset(video: number): void;
+  video_set_snap(video: number, on: boolean): void;
   video_start_pass(video: number, options: string): string;
   video_next(video: number): Promise<string | undefined>;
   video_push(video: number, rgba: Uint8Array, width: number, height: number): Promise<string>;

@@ -46,6 +46,10 @@ export class VideoHost {
         engine.video_reset(message.body.video);
         return null;
       }
+      case 'videoSnap': {
+        engine.video_set_snap(message.body.video, message.body.on);
+        return null;
+      }
       case 'startPass': return JSON.parse(engine.video_start_pass(message.body.video, JSON.stringify(message.body.pass)));
       case 'nextFrame': {
         const frame = await engine.video_next(message.body.video);
@@ -77,16 +81,17 @@ export class VideoHost {
   }
 
   /** @param {RequestTable['openVideo']['body']} body @param {Engine} engine @param {import('./picture.js').Decode} decode */
-  async #open({ source, maxDimension, maxFrames, correctionsStand }, engine, decode) {
-    if (source.kind === 'live') return JSON.parse(engine.open_live(JSON.stringify({ width: source.width, height: source.height, corrections_stand: correctionsStand })));
+  async #open({ source, maxDimension, maxFrames, correctionsStand, snap }, engine, decode) {
+    const options = { corrections_stand: correctionsStand, snap };
+    if (source.kind === 'live') return JSON.parse(engine.open_live(JSON.stringify({ width: source.width, height: source.height, options })));
     if (source.kind === 'animation') {
       const bytes = new Uint8Array(await source.blob.arrayBuffer());
-      return JSON.parse(engine.open_animation(bytes, JSON.stringify({ max_dimension: maxDimension, max_frames: maxFrames, corrections_stand: correctionsStand })));
+      return JSON.parse(engine.open_animation(bytes, JSON.stringify({ max_dimension: maxDimension, max_frames: maxFrames, options })));
     }
     const { reader, frames, width, height } = source;
     // The engine is lent to the call that waits for a frame; decoding needs no more than the module.
     const read = async (/** @type {number} */ index) => pixelsFromPicture(await this.#ask(reader, index), decode);
-    return JSON.parse(engine.open_video(JSON.stringify({ frames, width, height, max_dimension: maxDimension, corrections_stand: correctionsStand }), read));
+    return JSON.parse(engine.open_video(JSON.stringify({ frames, width, height, max_dimension: maxDimension, options }), read));
   }
 
   /** @param {number} reader @param {number} index @returns {Promise<Picture>} */

@@ -117,6 +117,11 @@ export interface Prompt {
   mask?: Mask | Float32Array | null;
   /** Three answers instead of one; by default for a single point. */
   multimask?: boolean;
+  /**
+   * Move the masks' borders to the picture's edges where the model is unsure of them (default false): for a small model, whose masks
+   * are rough. `lowRes` stays as the model answered, and refining goes on from that.
+   */
+  snap?: boolean;
 }
 
 export interface PredictOptions extends CallOptions {
@@ -206,6 +211,8 @@ export interface VideoOptions extends CallOptions {
    * predictor forgets it there unless its `add_all_frames_to_correct_as_cond` is set; false follows it.
    */
   correctionsStand?: boolean;
+  /** Move the masks' borders to the frames' edges, as `Prompt.snap` says (default false). What is tracked stays the model's. */
+  snap?: boolean;
 }
 
 export interface VideoPrompt {
@@ -282,6 +289,8 @@ export declare class Sam2Video {
    */
   clear(target: { frame: number; object: number }, options?: CallOptions): Promise<FrameResult>;
   reset(options?: CallOptions): Promise<void>;
+  /** Whether masks from the next answer on are snapped to edges. */
+  setSnap(on: boolean, options?: CallOptions): Promise<void>;
   /** Tracks from frame to frame. What was tracked before it is cancelled stays. */
   propagate(options?: PassOptions): AsyncGenerator<FrameResult & { done: number; total: number }, void, void>;
   /** The next frame of a live video. */

@@ -23,7 +23,7 @@ export function checkPrompt(prompt, size) {
   }
   // One click may mean a part or the whole, so three answers; anything more says which it is.
   const multimask = prompt.multimask ?? (points.length === 1 && box === null && !hasMask);
-  return { points, labels, box, multimask };
+  return { points, labels, box, multimask, snap: prompt.snap ?? false };
 }
 
 /**

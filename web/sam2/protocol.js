@@ -46,6 +46,7 @@
  * @property {[number, number, number, number] | null} box x0, y0, x1, y1
  * @property {number | null} mask_id the engine's handle of an earlier low-resolution mask
  * @property {boolean} multimask
+ * @property {boolean} snap whether borders go to the picture's edges
  */
 
 /**
@@ -105,12 +106,13 @@
  * @property {{ body: { image: number, prompt: WirePrompt }, reply: { prediction: number, decodeMs: number, masks: WireMask[], device: DeviceInfo } }} predict
  * @property {{ body: { prediction: number, index: number, format: 'svg' | 'polygons' }, reply: string | null }} outline
  * @property {{ body: { image: number }, reply: null }} dropImage
- * @property {{ body: { source: WireVideo, maxDimension: number, maxFrames: number, correctionsStand: boolean }, reply: OpenedVideo }} openVideo
+ * @property {{ body: { source: WireVideo, maxDimension: number, maxFrames: number, correctionsStand: boolean, snap: boolean }, reply: OpenedVideo }} openVideo
  * @property {{ body: { video: number, prompt: WireVideoPrompt }, reply: WireFrame }} videoPrompt
  * @property {{ body: { video: number, prompt: WireMaskPrompt }, reply: WireFrame }} videoMask
  * @property {{ body: { video: number, object: number }, reply: WireFrame[] }} videoRemove
  * @property {{ body: { video: number, frame: number, object: number }, reply: WireFrame }} videoClear
  * @property {{ body: { video: number }, reply: null }} videoReset
+ * @property {{ body: { video: number, on: boolean }, reply: null }} videoSnap
  * @property {{ body: { video: number, pass: WirePass }, reply: { total: number } }} startPass
  * @property {{ body: { video: number }, reply: WireFrame | null }} nextFrame
  * @property {{ body: { video: number, picture: Picture }, reply: WireFrame }} pushFrame

@@ -231,7 +231,7 @@ export class EngineSession {
  */
 async function openWitness(connection) {
   try {
-    return (await connection.request('openVideo', { source: { kind: 'live', width: 1, height: 1 }, maxDimension: 0, maxFrames: 0, correctionsStand: true })).id;
+    return (await connection.request('openVideo', { source: { kind: 'live', width: 1, height: 1 }, maxDimension: 0, maxFrames: 0, correctionsStand: true, snap: false })).id;
   } catch (error) {
     if (error instanceof WorkerDied) throw error;
     return null;

@@ -62,12 +62,12 @@ export class Sam2Video {
   /**
    * @param {EngineSession} session
    * @param {Source} source
-   * @param {{ maxFrameDimension: number, maxFrames: number, correctionsStand: boolean, fps: number | null, times: number[] | null, notes: string[] }} settings
+   * @param {{ maxFrameDimension: number, maxFrames: number, correctionsStand: boolean, snap: boolean, fps: number | null, times: number[] | null, notes: string[] }} settings
    */
-  constructor(session, source, { maxFrameDimension, maxFrames, correctionsStand, fps, times, notes }) {
+  constructor(session, source, { maxFrameDimension, maxFrames, correctionsStand, snap, fps, times, notes }) {
     this.#session = session;
     this.#source = source;
-    this.#limits = { maxDimension: maxFrameDimension, maxFrames, correctionsStand };
+    this.#limits = { maxDimension: maxFrameDimension, maxFrames, correctionsStand, snap };
     this.fps = fps;
     /** Seconds at which each frame comes on, and at last that at which the clip ends; null where only `fps` tells. */
     this.times = times;
@@ -108,6 +108,13 @@ export class Sam2Video {
   async addMask({ frame, object, mask }, options) {
     const { size, counts } = 'toRle' in mask ? mask.toRle() : mask;
     return this.#prompt({ kind: 'mask', prompt: { ...checkTarget({ frame, object }, this), size: [size[0], size[1]], counts } }, options);
+  }
+
+  /** Whether masks from the next answer on are snapped to edges. @param {boolean} on @param {CallOptions} [options] */
+  async setSnap(on, options) {
+    this.#limits = { ...this.#limits, snap: on };
+    if (this.#epoch !== this.#session.epoch) return; // an engine that does not hold the video is told when it opens it
+    await this.#run(({ connection }, signal) => connection.request('videoSnap', { video: this.#id, on }, { signal }), options);
   }
 
   /** @param {number} object @param {CallOptions} [options] @returns {Promise<FrameAnswer[]>} the frames on which it was prompted, without it */

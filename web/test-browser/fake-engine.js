@@ -242,7 +242,7 @@ export class Engine {
           inside = ((x - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + ((y - (y0 + y1) / 2) / ((y1 - y0) / 2)) ** 2 < 1;
         }
         prompt.points.forEach(([px, py], i) => {
-          const wobble = 1 + 0.12 * Math.sin(5 * Math.atan2(y - py, x - px));
+          const wobble = prompt.snap ? 1 : 1 + 0.12 * Math.sin(5 * Math.atan2(y - py, x - px));
           if (prompt.labels[i] === 1 && Math.hypot((x - px) / 1.3, y - py) < radius * factor * wobble) inside = true;
         });
         prompt.points.forEach(([px, py], i) => {
@@ -294,6 +294,7 @@ export class Engine {
     this.videos.get(id).objects.get(object).delete(frame);
     return JSON.stringify({ frame, objects: [] });
   }
+  video_set_snap(id, on) { this.videos.get(id).snap = on; }
   video_reset(id) { this.videos.get(id).objects.clear(); }
   video_start_pass(id, json) {
     const { start, max_frames: most, reverse } = JSON.parse(json);

@@ -87,6 +87,31 @@ pageTest('negative by right click, Alt and the switch; undo and reset bring mask
   await hooks.waitFor('idle');
 });
 
+pageTest('masks of the small model are snapped to edges, until the switch says otherwise', async (hooks) => {
+  await openCat(hooks);
+  const snap = hooks.page.getByTestId('snap');
+  assert.equal(await snap.isChecked(), true);
+  await hooks.clickAt(0.5, 0.5);
+  await hooks.page.waitForFunction(() => document.querySelector('[data-testid=mask]').dataset.area !== undefined);
+  await hooks.waitFor('idle');
+  const snapped = await hooks.area();
+  await hooks.clickAt(0.45, 0.5, { button: 'right' });
+  await hooks.page.waitForFunction((area) => document.querySelector('[data-testid=mask]').dataset.area !== String(area), snapped);
+  await hooks.waitFor('idle');
+  const areas = [];
+  for (const toggle of [() => hooks.page.keyboard.press('e'), () => snap.click()]) {
+    const before = await hooks.area();
+    await toggle();
+    await hooks.page.waitForFunction((area) => ![String(area), undefined].includes(document.querySelector('[data-testid=mask]').dataset.area), before);
+    await hooks.waitFor('idle');
+    areas.push(await hooks.area());
+  }
+  assert.equal(await snap.isChecked(), true);
+  assert.ok(areas[0] !== areas[1], 'both steps are answered anew');
+  await hooks.page.keyboard.press('z');
+  assert.equal(await hooks.area(), snapped, 'and the first of them is what it was');
+});
+
 pageTest('a drag is a box, also backwards, and is cut to the picture; two clicks do the same', async (hooks) => {
   await openCat(hooks);
   const box = await hooks.canvas.boundingBox();

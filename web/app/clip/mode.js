@@ -264,8 +264,20 @@ export class ClipMode {
     if (window.matchMedia('(max-width: 760px)').matches) window.scrollTo({ top: 0, behavior: 'smooth' });
   }
 
-  modelChanged() {
+  /** @param {boolean} snap whether the new one's masks are snapped to edges */
+  modelChanged(snap) {
+    void this.setSnap(snap); // known before anything is asked
     return this.#clip?.modelChanged();
+  }
+
+  /** Whether masks from the next answer on are snapped to edges. @param {boolean} on */
+  async setSnap(on) {
+    const clip = this.#clip;
+    try {
+      await clip?.video?.setSnap(on);
+    } catch (error) {
+      if (clip === this.#clip && !isAbort(error)) clip?.fail(error, () => void this.setSnap(on));
+    }
   }
 
   /** Loads masks that were saved, at once or when the clip is open. @param {File} file */

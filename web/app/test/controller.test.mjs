@@ -21,7 +21,7 @@ const error = (code, message = code) => new Sam2Error(code, message, 'do this');
  * @param {{ load?: unknown[], swap?: unknown[], encode?: unknown[], predict?: unknown[] }} script
  */
 function rig(script) {
-  const asked = { encodes: 0, prompts: [] };
+  const asked = { encodes: 0, prompts: [], snaps: [] };
   const next = async (name, ...call) => {
     const outcome = script[name]?.shift();
     if (outcome instanceof Error) throw outcome;
@@ -37,6 +37,7 @@ function rig(script) {
     dispose() {}, ready: async () => undefined,
     async predict(prompt, { signal }) {
       asked.prompts.push(prompt.points.map(([x]) => x));
+      asked.snaps.push(prompt.snap);
       await cancellable(signal, next('predict', prompt));
       const mask = { iou: 0.9, area: 5, width: 20, height: 10, toSvgPath: async () => 'M0 0' };
       return { masks: [mask], iou: [0.9], lowRes: [], decodeMs: 1 };
@@ -54,7 +55,7 @@ function rig(script) {
   };
   const states = [];
   const controller = new Controller({
-    assets: async () => ({ js: 'e.js', wasm: 'e.wasm' }), device: 'auto', onProgress() {}, onChange() {}, onWarning() {},
+    assets: async () => ({ js: 'e.js', wasm: 'e.wasm' }), device: 'auto', snap: () => asked.snaps.length % 2 === 0, onProgress() {}, onChange() {}, onWarning() {},
     onState: (state, { text }) => states.push(`${state}: ${text}`),
     load: ({ signal }) => cancellable(signal, next('load').then(() => sam)),
   });
@@ -265,4 +266,20 @@ test('a file that turns out to be a clip is left to who opens it, unless another
   await older.opened;
   await settled();
   assert.deepEqual([told, asked.encodes, state(), controller.picture.name], [[['c.png', false]], 1, 'idle', 'c.png']);
+});
+
+test('masks made in another way are asked for again, each as the switch stands then', async () => {
+  const { controller, asked, state } = rig({});
+  controller.askAgain();
+  await controller.loadModel(model());
+  await controller.openPicture(blob, 'a.png');
+  controller.askAgain();
+  await settled();
+  assert.deepEqual(asked.prompts, [], 'nothing was asked yet');
+  controller.click({ x: 3, y: 3 }, false);
+  controller.click({ x: 5, y: 3 }, false);
+  await settled();
+  controller.askAgain();
+  await settled();
+  assert.deepEqual([asked.prompts, asked.snaps, state()], [[[3], [3, 5], [3], [3, 5]], [true, false, true, false], 'idle']);
 });

@@ -66,6 +66,24 @@ test('a correction on a tracked frame stands through the next pass, or is forgot
   }
 });
 
+test('snapped to edges masks change, and what is tracked does not', { skip }, async (t) => {
+  const sam = await load('weights/seed4.safetensors');
+  t.after(() => sam.dispose());
+  const [{ frame, object, points, labels }] = await stepsOf('tracks.json');
+  const tracked = async (video) => {
+    const found = [];
+    for await (const { frame: at, objects: [{ mask }] } of video.propagate()) found.push([mask.toRle().counts, await video.lowRes(at, object)]);
+    return found;
+  };
+  const [raw, snapped] = [await sam.openVideo(await clip()), await sam.openVideo(await clip(), { snap: true })];
+  for (const video of [raw, snapped]) await video.addPoints({ frame, object, points, labels });
+  const [before, after] = [await tracked(raw), await tracked(snapped)];
+  assert.deepEqual(after.map(([, logits]) => logits), before.map(([, logits]) => logits));
+  assert.ok(after.some(([counts], i) => counts !== before[i][0]));
+  await snapped.setSnap(false);
+  assert.deepEqual(await tracked(snapped), before);
+});
+
 test('one session: cancel, refusals, masks, restarts', { skip }, async (t) => {
   const sam = await load('weights/seed4.safetensors');
   t.after(() => sam.dispose());

@@ -70,6 +70,14 @@ test('one session: formats agree, refusals are coded, a later model replaces the
     }
   });
 
+  await t.test('snapped to edges a mask changes, its logits and score do not', async () => {
+    const prompt = { points: [[82, 68.4]], labels: [1] };
+    const snapped = (await image.predict({ ...prompt, snap: true })).masks;
+    assert.deepEqual(snapped.map(({ iou, lowRes }) => [iou, lowRes]), masks.map(({ iou, lowRes }) => [iou, lowRes]));
+    assert.ok(snapped.some((mask, i) => mask.toRle().counts !== masks[i].toRle().counts));
+    assert.ok(snapped.every((mask) => mask.toBytes()[68 * mask.width + 82] === 1), 'the click is inside');
+  });
+
   await t.test('RGBA pixels give what the file gives', async () => {
     const data = new Uint8Array(40 * 30 * 4).map((_, i) => (i % 4 === 3 ? 255 : (i * 7) % 251));
     const pixels = await sam.setImage({ data, width: 40, height: 30 });
