@@ -44,6 +44,7 @@ def main() -> None:
     c = command("gallery", "WORK/gallery.jpg: masks on the page's sample pictures")
     c.add_argument("--checkpoint", type=Path)
     c.add_argument("--pictures", type=Path, default=Path(__file__).resolve().parents[2] / "web" / "app" / "samples")
+    c.add_argument("--snap-with", type=Path, metavar="SAM2", help="the `sam2` binary: its embedded model's masks, snapped to edges")
     args = parser.parse_args()
     cache = args.cache or args.work / "cache"
 
@@ -91,7 +92,7 @@ def main() -> None:
     if args.command == "gallery":
         from . import export, gallery
 
-        gallery.gallery(export.averaged(chosen(args)), args.pictures, args.work / "gallery.jpg")
+        gallery.gallery(export.averaged(chosen(args)), args.pictures, args.work / "gallery.jpg", args.snap_with)
 
 
 def chosen(args: argparse.Namespace) -> Path:

@@ -5,13 +5,16 @@ The prompts were chosen before the model was trained and are never changed to fl
 
 from __future__ import annotations
 
+import json
+import subprocess
+import tempfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
 
-from .evaluate import predictor, read
+from .evaluate import predictor, read, read_mask
 
 # Picture, words, clicks (x, y, label), box; all in shares of the picture's width and height.
 PROMPTS = (
@@ -41,8 +44,22 @@ def draw(picture: np.ndarray, mask: np.ndarray, clicks: np.ndarray, box: np.ndar
     return out
 
 
-def gallery(state: dict[str, torch.Tensor], folder: Path, out: Path) -> None:
-    """Writes a sheet of the predictions for `PROMPTS` on the pictures NAME.jpg of a folder."""
+def snapped(binary: Path, picture: Path, points: np.ndarray, labels: np.ndarray, box: np.ndarray | None) -> np.ndarray:
+    """The mask bool [H, W] that `sam2 segment --snap` gives with the embedded model: of three the best, or one for a box."""
+    prompt = {"points": points.tolist(), "labels": labels.tolist(), "multimask": box is None}
+    if box is not None:
+        prompt["box"] = box.tolist()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "prompts.json").write_text(json.dumps([prompt]))
+        command = [str(binary), "segment", str(picture), "--snap", "--device", "cpu", "--prompts", str(folder / "prompts.json")]
+        done = subprocess.run([*command, "--json", "--out", str(folder)], check=True, capture_output=True, text=True)
+        scores = [mask["iou"] for mask in json.loads(done.stdout)["masks"]]
+        return read_mask(next(folder.rglob(f"0_{int(np.argmax(scores))}.png")))
+
+
+def gallery(state: dict[str, torch.Tensor], folder: Path, out: Path, binary: Path | None = None) -> None:
+    """Writes a sheet of the predictions for `PROMPTS` on the pictures NAME.jpg of a folder; with the `sam2` binary, snapped."""
     p, tiles, shown = predictor(state), [], None
     for name, words, clicks, box in PROMPTS:
         if name != shown:
@@ -57,7 +74,10 @@ def gallery(state: dict[str, torch.Tensor], folder: Path, out: Path) -> None:
             points if len(points) else None, labels if len(points) else None, box=corners, multimask_output=box is None
         )
         best = int(scores.argmax())
-        tile = draw(picture, masks[best] > 0, points, corners)
+        mask = masks[best] > 0
+        if binary is not None:
+            mask = snapped(binary, folder / f"{name}.jpg", points, labels, corners)
+        tile = draw(picture, mask, points, corners)
         height = round(tile.shape[0] * TILE / tile.shape[1])
         tile = cv2.resize(tile, (TILE, height), interpolation=cv2.INTER_AREA)[:TILE]
         sheet = np.full((TILE + 24, TILE, 3), 255, np.uint8)

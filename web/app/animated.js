@@ -1,4 +1,7 @@
-/** Whether a picture's file is an animated one. Names and types do not tell: WebP and PNG have the same for both. */
+/**
+ * Whether what came as a picture moves. Names and types do not tell: WebP and PNG have the same for both, and a messenger's "GIF"
+ * is an MP4.
+ */
 import { FileBytes } from '../sam2/file-bytes.js';
 
 /** What is read at once: the answer is mostly in the first hundred bytes. */
@@ -12,7 +15,16 @@ export async function isAnimated(blob) {
   if (text.startsWith('RIFF') && text.slice(8, 16) === 'WEBPVP8X') return ((head[20] ?? 0) & 0x02) !== 0;
   if (text.startsWith('\x89PNG\r\n\x1a\n')) return hasFrames(bytes);
   if (text.startsWith('GIF8')) return hasTwoImages(bytes);
-  return false;
+  return isVideo(text);
+}
+
+/** Still pictures in the container of MP4 (ISO/IEC 23008-12, AVIF): its brand tells. */
+const PICTURE_BRANDS = ['avif', 'avis', 'heic', 'heix', 'heim', 'heis', 'hevc', 'hevx', 'mif1', 'mif2', 'msf1', 'miaf', 'jxl ', 'crx '];
+
+/** MP4 and QuickTime, WebM and Matroska. @param {string} head */
+function isVideo(head) {
+  if (head.startsWith('\x1a\x45\xdf\xa3')) return true;
+  return head.slice(4, 8) === 'ftyp' && !PICTURE_BRANDS.includes(head.slice(8, 12));
 }
 
 /** PNG: an `acTL` before the pixels, of more than one frame. @param {FileBytes} bytes */

@@ -99,8 +99,19 @@ fn too_large(request: &ServiceRequest) -> Option<RequestError> {
     (headers > MAX_HEADERS).then_some(RequestError::HeadersTooLarge { limit: MAX_HEADERS })
 }
 
+/// A path whose long hexadecimal parts are cut: enough to tell sessions apart, too little to use one.
+fn without_numbers(path: &str) -> String {
+    let is_number =
+        |part: &str| part.len() >= 16 && part.chars().all(|c| c.is_ascii_hexdigit() || c == '-');
+    let short = |part: &str| match is_number(part) {
+        true => format!("{}...", &part[..6]),
+        false => part.to_owned(),
+    };
+    path.split('/').map(short).collect::<Vec<_>>().join("/")
+}
+
 /// One line per answer, written when its head is ready. The query is left out: it may hold the
-/// address of somebody's model.
+/// address of somebody's model; of a session's number, which is all that its owner shows, a part.
 fn log(response: &ServiceResponse<impl MessageBody>, began: Instant) {
     let request = response.request();
     let bytes = match response.response().body().size() {
@@ -110,7 +121,7 @@ fn log(response: &ServiceResponse<impl MessageBody>, began: Instant) {
     let peer = request
         .peer_addr()
         .map_or_else(|| "-".to_owned(), |peer| peer.ip().to_string());
-    let path: String = request.path().chars().take(200).collect();
+    let path: String = without_numbers(request.path()).chars().take(200).collect();
     tracing::info!(
         target: "sam2_server::access",
         "{peer} {} {path} {} {bytes} {:.1} ms",
@@ -118,4 +129,26 @@ fn log(response: &ServiceResponse<impl MessageBody>, began: Instant) {
         response.status().as_u16(),
         began.elapsed().as_secs_f64() * 1e3,
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_does_not_give_sessions_away() {
+        let path = "/api/v1/sessions/0123456789abcdef0123456789abcdef/masks/12";
+        assert_eq!(without_numbers(path), "/api/v1/sessions/012345.../masks/12");
+        let uuid = "/api/v1/sessions/01234567-89ab-cdef-0123-456789abcdef";
+        assert_eq!(without_numbers(uuid), "/api/v1/sessions/012345...");
+        for path in [
+            "/",
+            "",
+            "/pkg/sam2_wasm_bg.wasm",
+            "/models/sam2-nano.safetensors",
+            "/deadbeef",
+        ] {
+            assert_eq!(without_numbers(path), path);
+        }
+    }
 }

@@ -76,3 +76,11 @@ test('no more is read than is needed', async () => {
   const profile = await read(PNG_HEAD, IHDR, pngChunk('iCCP', much), pngChunk('IDAT', much));
   assert.ok(profile < 200_000, `${profile} bytes: what is long is passed over`);
 });
+
+test('videos under a picture\'s name, but not pictures in a video\'s container', async () => {
+  const container = (brand) => Buffer.concat([Buffer.from([0, 0, 0, 24]), Buffer.from(`ftyp${brand}`, 'latin1'), Buffer.alloc(12)]);
+  for (const brand of ['isom', 'mp42', 'qt  ', 'avc1', 'M4V ']) assert.equal(await animated(container(brand)), true, brand);
+  for (const brand of ['avif', 'heic', 'mif1']) assert.equal(await animated(container(brand)), false, brand);
+  assert.equal(await animated(Buffer.from([0x1a, 0x45, 0xdf, 0xa3, 1, 2, 3, 4])), true, 'Matroska');
+  assert.equal(await animated(container('isom').subarray(0, 7)), false, 'cut before it says so');
+});

@@ -28,6 +28,8 @@ const CONTRAST: f32 = 2.0;
 const ROUNDS: usize = 3;
 /// A click holds this far around it, as a share of the side.
 const CLICK_RADIUS: f32 = 1.0 / 48.0;
+/// Boxes are drawn by hand: the object may reach beyond by this share of their sides.
+const BOX_MARGIN: f32 = 0.05;
 /// Background colours are taken from around the object: this share of the root of its area beyond its box.
 const AROUND: f32 = 0.6;
 /// A cut takes longer than it is worth on larger pictures.
@@ -49,7 +51,7 @@ pub struct SnapPicture {
 pub struct SnapPrompt {
     /// (x, y) and whether the object is there.
     pub clicks: Vec<([f32; 2], bool)>,
-    /// Nothing of the object is outside: (x0, y0, x1, y1).
+    /// The object ends about here: (x0, y0, x1, y1).
     pub bounding_box: Option<[f32; 4]>,
 }
 
@@ -164,11 +166,13 @@ impl SnapPicture {
             })
             .collect();
         let radius = self.side as f32 * CLICK_RADIUS;
+        let reach = prompt.bounding_box.map(|[x0, y0, x1, y1]| {
+            let [dx, dy] = [x1 - x0, y1 - y0].map(|side| (side * BOX_MARGIN).max(1.0));
+            [x0 - dx, y0 - dy, x1 + dx, y1 + dy]
+        });
         for (at, known) in known.iter_mut().enumerate() {
             let (x, y) = ((at % self.side) as f32 + 0.5, (at / self.side) as f32 + 0.5);
-            if let Some([x0, y0, x1, y1]) = prompt.bounding_box
-                && (x < x0 - 1.0 || x > x1 + 1.0 || y < y0 - 1.0 || y > y1 + 1.0)
-            {
+            if reach.is_some_and(|[x0, y0, x1, y1]| x < x0 || x > x1 || y < y0 || y > y1) {
                 *known = Known::Outside;
             }
             for ([cx, cy], inside) in &prompt.clicks {
