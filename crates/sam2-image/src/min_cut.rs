@@ -39,12 +39,15 @@ enum Link {
 /// Sees a link, and the node whose parent it leads to.
 type Visit<'a> = dyn FnMut(&mut MinCut, Link, usize) + 'a;
 
-/// A grid of nodes with eight neighbours each, between a source and a sink.
+/// No neighbour in a direction.
+const NOBODY: u32 = u32::MAX;
+
+/// Pixels of a grid, some or all, between a source and a sink.
 #[derive(Debug)]
 pub struct MinCut {
-    /// Index differences of [`NEIGHBOURS`].
-    steps: [isize; 8],
-    /// Residual capacity of node * 8 + direction. Those that would leave the grid stay 0.
+    /// The neighbour of node * 8 + direction.
+    neighbours: Vec<u32>,
+    /// Residual capacity of node * 8 + direction; 0 where there is nobody.
     edges: Vec<i32>,
     /// Residual capacity from the source where positive, to the sink where negative.
     terminal: Vec<i32>,
@@ -61,12 +64,10 @@ pub struct MinCut {
 }
 
 impl MinCut {
-    /// A grid of `width` x `height` nodes without any capacity.
-    pub fn new(width: usize, height: usize) -> Self {
-        let nodes = width * height;
-        let width = isize::try_from(width).unwrap_or(isize::MAX);
+    /// So many nodes without any capacity.
+    pub fn new(nodes: usize) -> Self {
         Self {
-            steps: NEIGHBOURS.map(|(dx, dy)| dy * width + dx),
+            neighbours: vec![NOBODY; nodes * 8],
             edges: vec![0; nodes * 8],
             terminal: vec![0; nodes],
             parent: vec![parent::NONE; nodes],
@@ -80,11 +81,12 @@ impl MinCut {
         }
     }
 
-    /// Joins a node and its neighbour in `direction`, which must lie in the grid, both ways.
-    pub fn join(&mut self, node: usize, direction: usize, capacity: i32) {
-        let other = self.neighbour(node, direction);
-        self.edges[node * 8 + direction] = capacity;
-        self.edges[other * 8 + (direction ^ 1)] = capacity;
+    /// Joins a node and the one in `direction` of it, both ways.
+    pub fn join(&mut self, node: usize, direction: usize, other: usize, capacity: i32) {
+        for (from, direction, to) in [(node, direction, other), (other, direction ^ 1, node)] {
+            self.neighbours[from * 8 + direction] = to as u32;
+            self.edges[from * 8 + direction] = capacity;
+        }
     }
 
     /// Adds to a node's pull: to the source where positive, to the sink where negative.
@@ -119,8 +121,14 @@ impl MinCut {
         side.map(|(p, sink)| *p != parent::NONE && !sink).collect()
     }
 
-    fn neighbour(&self, node: usize, direction: usize) -> usize {
-        node.wrapping_add_signed(self.steps[direction])
+    fn neighbour(&self, node: usize, direction: usize) -> Option<usize> {
+        let other = self.neighbours[node * 8 + direction];
+        (other != NOBODY).then_some(other as usize)
+    }
+
+    /// The other end of a link that is there.
+    fn above(&self, node: usize, direction: usize) -> usize {
+        self.neighbours[node * 8 + direction] as usize
     }
 
     fn activate(&mut self, node: usize) {
@@ -130,33 +138,24 @@ impl MinCut {
         }
     }
 
-    /// Capacity left from a node's tree through it to the neighbour: along the flow in the source's
-    /// tree, against it in the sink's.
-    fn outward(&self, node: usize, direction: usize) -> i32 {
-        if self.sinks[node] {
-            self.edges[self.neighbour_edge(node, direction)]
-        } else {
-            self.edges[node * 8 + direction]
-        }
-    }
-
-    /// The neighbour's edge back; an edge that leaves the grid stands for itself, whose capacity is 0.
-    fn neighbour_edge(&self, node: usize, direction: usize) -> usize {
-        let other = self.neighbour(node, direction);
-        if other < self.terminal.len() {
-            other * 8 + (direction ^ 1)
-        } else {
-            node * 8 + direction
+    /// Capacity between a node and its neighbour: along the flow away from the source, or the other way.
+    fn capacity(&self, node: usize, direction: usize, other: usize, away: bool) -> i32 {
+        match away {
+            true => self.edges[node * 8 + direction],
+            false => self.edges[other * 8 + (direction ^ 1)],
         }
     }
 
     /// Takes free neighbours into the node's tree; the direction in which it touches the other tree.
     fn grow(&mut self, node: usize) -> Option<usize> {
         for direction in 0..8 {
-            if self.outward(node, direction) == 0 {
+            let Some(other) = self.neighbour(node, direction) else {
+                continue;
+            };
+            // Along the flow in the source's tree, against it in the sink's.
+            if self.capacity(node, direction, other, !self.sinks[node]) == 0 {
                 continue;
             }
-            let other = self.neighbour(node, direction);
             if self.parent[other] == parent::NONE {
                 self.sinks[other] = self.sinks[node];
                 self.hang(other, direction ^ 1, node);
@@ -181,7 +180,7 @@ impl MinCut {
 
     /// Sends what fits along the path from the source through the touching pair to the sink.
     fn send(&mut self, node: usize, direction: usize) {
-        let other = self.neighbour(node, direction);
+        let other = self.above(node, direction);
         let (from, to, middle) = if self.sinks[node] {
             (other, node, other * 8 + (direction ^ 1))
         } else {
@@ -208,7 +207,7 @@ impl MinCut {
                 let left = match link {
                     Link::Edge(edge) => {
                         cut.edges[edge] -= amount;
-                        let back = cut.neighbour_edge(edge / 8, edge % 8);
+                        let back = cut.above(edge / 8, edge % 8) * 8 + ((edge % 8) ^ 1);
                         cut.edges[back] += amount;
                         cut.edges[edge]
                     }
@@ -235,7 +234,7 @@ impl MinCut {
                 return;
             }
             let direction = usize::from(link);
-            let above = self.neighbour(node, direction);
+            let above = self.above(node, direction);
             let edge = if self.sinks[node] {
                 node * 8 + direction
             } else {
@@ -273,7 +272,7 @@ impl MinCut {
             let Some(other) = self.same_tree(node, direction) else {
                 continue;
             };
-            if self.inward(node, direction) > 0 {
+            if self.capacity(node, direction, other, self.sinks[node]) > 0 {
                 self.activate(other);
             }
             if usize::from(self.parent[other]) == direction ^ 1 {
@@ -283,28 +282,17 @@ impl MinCut {
         }
     }
 
-    /// The neighbour, where it is in the grid and in a tree of the node's kind.
+    /// The neighbour, where it is in a tree of the node's kind.
     fn same_tree(&self, node: usize, direction: usize) -> Option<usize> {
-        let other = self.neighbour(node, direction);
-        let inside = other < self.terminal.len()
-            && self.parent[other] != parent::NONE
-            && self.sinks[other] == self.sinks[node];
-        inside.then_some(other)
-    }
-
-    /// Capacity left from the neighbour's side to the node, along the tree's direction.
-    fn inward(&self, node: usize, direction: usize) -> i32 {
-        if self.sinks[node] {
-            self.edges[node * 8 + direction]
-        } else {
-            self.edges[self.neighbour_edge(node, direction)]
-        }
+        let other = self.neighbour(node, direction)?;
+        let same = self.parent[other] != parent::NONE && self.sinks[other] == self.sinks[node];
+        same.then_some(other)
     }
 
     /// Steps from the neighbour to the terminal, where the node may hang on it; they are written down along the way.
     fn depth_beyond(&mut self, node: usize, direction: usize) -> Option<u32> {
         let start = self.same_tree(node, direction)?;
-        if self.inward(node, direction) == 0 {
+        if self.capacity(node, direction, start, self.sinks[node]) == 0 {
             return None;
         }
         let (mut at, mut steps) = (start, 0);
@@ -319,7 +307,7 @@ impl MinCut {
                     self.depth[at] = 1;
                     break 1;
                 }
-                link => at = self.neighbour(at, usize::from(link)),
+                link => at = self.above(at, usize::from(link)),
             }
             steps += 1;
         };
@@ -329,7 +317,7 @@ impl MinCut {
             self.checked[at] = self.time;
             self.depth[at] = left;
             left -= 1;
-            at = self.neighbour(at, usize::from(self.parent[at]));
+            at = self.above(at, usize::from(self.parent[at]));
         }
         Some(depth)
     }
@@ -377,12 +365,14 @@ mod tests {
     }
 
     fn cut(size: (usize, usize), pulls: &[i32], links: &[(usize, usize, i32)]) -> Vec<bool> {
-        let mut cut = MinCut::new(size.0, size.1);
+        let mut cut = MinCut::new(size.0 * size.1);
         for (node, pull) in pulls.iter().enumerate() {
             cut.pull(node, *pull);
         }
         for (node, direction, capacity) in links {
-            cut.join(*node, *direction, *capacity);
+            let (dx, dy) = NEIGHBOURS[*direction];
+            let other = node.wrapping_add_signed(dy * size.0 as isize + dx);
+            cut.join(*node, *direction, other, *capacity);
         }
         cut.source_side()
     }
@@ -438,7 +428,7 @@ mod tests {
 
     #[test]
     fn without_pulls_nothing_is_on_the_sources_side() {
-        assert_eq!(MinCut::new(3, 2).source_side(), vec![false; 6]);
-        assert!(MinCut::new(0, 0).source_side().is_empty());
+        assert_eq!(MinCut::new(6).source_side(), vec![false; 6]);
+        assert!(MinCut::new(0).source_side().is_empty());
     }
 }

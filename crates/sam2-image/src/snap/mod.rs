@@ -1,49 +1,34 @@
 //! Masks of a small model, snapped to the picture's edges: where the network is sure it stays as it answered, and
 //! in between the border goes where the picture's colours change (GrabCut: Rother et al. 2004, with the network's
-//! logits in place of a person's strokes). Nothing of this is in the official code; it is off unless asked for.
+//! logits beside a person's clicks). Nothing of this is in the official code; it is off unless asked for.
 
 mod colours;
+mod level;
+mod terms;
 
-use crate::ImageError;
-use crate::min_cut::{MinCut, NEIGHBOURS};
 use crate::preprocess::{MEAN, STD};
 use crate::rgb::check_buffer;
 use crate::upsample::upsample_logits;
+use crate::{ImageError, Mask};
 use colours::Colours;
+use level::Level;
+use terms::{Rules, Term};
 
-/// Above or below this, a logit is what the network says, whatever the colours.
-const SURE: f32 = 4.0;
-/// Masks of the small model end a little inside the object.
-const OUTWARDS: f32 = 0.75;
-/// What one unit of logit weighs beside one unit of log-likelihood of the colour, and how far each may go.
-const LOGIT_WEIGHT: f32 = 1.0;
-const LOGIT_REACH: f32 = 2.0;
-const COLOUR_WEIGHT: f32 = 0.5;
-const COLOUR_REACH: f32 = 4.0;
-/// What parting two equal neighbours costs.
-const SMOOTH: f32 = 8.0;
-/// How sharply that falls with their difference.
-const CONTRAST: f32 = 2.0;
 /// Colours and cut depend on each other: this often in turn.
-const ROUNDS: usize = 3;
-/// A click holds this far around it, as a share of the side.
-const CLICK_RADIUS: f32 = 1.0 / 48.0;
-/// Boxes are drawn by hand: the object may reach beyond by this share of their sides.
-const BOX_MARGIN: f32 = 0.05;
-/// Background colours are taken from around the object: this share of the root of its area beyond its box.
-const AROUND: f32 = 0.6;
+const ROUNDS: usize = 2;
+/// Islands and holes up to these shares of the mask go.
+const CRUMB: f32 = 0.02;
+const PINHOLE: f32 = 0.01;
 /// A cut takes longer than it is worth on larger pictures.
 const LARGEST: usize = 512;
-/// Capacities are whole numbers: this many to a unit.
-const UNITS: f32 = 1024.0;
 
-/// A picture as snapping looks at it, side x side pixels; made once, used for every mask.
+/// A picture as snapping looks at it, side x side pixels and half of that; made once, used for every mask.
 #[derive(Debug, Clone)]
 pub struct SnapPicture {
-    side: usize,
-    colours: Vec<u16>,
-    /// What parting a pixel from its neighbour to the right, below, below right and above right costs.
-    links: [Vec<i32>; 4],
+    /// Where the mask is found.
+    half: Level,
+    /// Where its border is placed.
+    whole: Level,
 }
 
 /// What a mask has to hold to, in pixels of the [`SnapPicture`].
@@ -55,41 +40,43 @@ pub struct SnapPrompt {
     pub bounding_box: Option<[f32; 4]>,
 }
 
-/// What is known of a pixel before the cut.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Known {
-    Inside,
-    Outside,
-    Open,
+impl SnapPrompt {
+    /// The same on a picture of half the side.
+    fn halved(&self) -> Self {
+        let clicks = self.clicks.iter();
+        Self {
+            clicks: clicks
+                .map(|([x, y], inside)| ([x / 2.0, y / 2.0], *inside))
+                .collect(),
+            bounding_box: self.bounding_box.map(|corners| corners.map(|v| v / 2.0)),
+        }
+    }
 }
 
 impl SnapPicture {
-    /// Takes RGB bytes [side, side, 3].
+    /// Takes RGB bytes [side, side, 3]; a side of two pixels at least.
     ///
     /// # Errors
     /// [`ImageError::Empty`], [`ImageError::WrongLength`].
     pub fn new(rgb: &[u8], side: usize) -> Result<Self, ImageError> {
         check_buffer("a picture to snap to", side, side, 3, rgb.len())?;
-        let differences =
-            [0, 2, 4, 6].map(|direction| differences(rgb, side, NEIGHBOURS[direction]));
-        let (sum, count) = differences
-            .iter()
-            .flatten()
-            .fold((0.0, 0), |(sum, count), d| (sum + f64::from(*d), count + 1));
-        // A picture of one colour has no edges: every link then costs the same.
-        let mean = (sum / f64::from(count.max(1))) as f32 + 1e-6;
-        let lengths = [1.0, 1.0, std::f32::consts::SQRT_2, std::f32::consts::SQRT_2];
-        let mut lengths = lengths.into_iter();
-        let links = differences.map(|d| {
-            let unit = SMOOTH / lengths.next().unwrap_or(1.0) * UNITS;
-            d.into_iter()
-                .map(|d| (unit * (-CONTRAST * d / (2.0 * mean)).exp()) as i32)
-                .collect()
-        });
+        let half = side / 2;
+        check_buffer(
+            "half of a picture to snap to",
+            half,
+            half,
+            3,
+            half * half * 3,
+        )?;
+        let mean = |at: usize| {
+            let corner = (at / 3 / half * 2 * side + at / 3 % half * 2) * 3 + at % 3;
+            let four = [0, 3, side * 3, side * 3 + 3].map(|step| u16::from(rgb[corner + step]));
+            (four.iter().sum::<u16>() / 4) as u8
+        };
+        let halved: Vec<u8> = (0..half * half * 3).map(mean).collect();
         Ok(Self {
-            side,
-            colours: rgb.chunks_exact(3).map(colours::bin).collect(),
-            links,
+            half: Level::new(&halved, half),
+            whole: Level::new(rgb, side),
         })
     }
 
@@ -117,7 +104,7 @@ impl SnapPicture {
 
     /// Side in pixels.
     pub fn side(&self) -> usize {
-        self.side
+        self.whole.side
     }
 
     /// The mask of `logits` [h, w] over the whole picture, snapped: [side, side], 1 inside and -1 outside, to be
@@ -131,120 +118,63 @@ impl SnapPicture {
         size: (usize, usize),
         prompt: &SnapPrompt,
     ) -> Result<Vec<f32>, ImageError> {
-        let mut logits = upsample_logits(logits, size, (self.side, self.side))?;
-        logits.iter_mut().for_each(|v| *v += OUTWARDS);
-        let known = self.known(&logits, prompt);
-        let start = |(known, logit): (&Known, &f32)| match known {
-            Known::Open => *logit > 0.0,
-            known => *known == Known::Inside,
+        let side = self.whole.side;
+        let stretched = upsample_logits(logits, size, (side, side))?;
+        let (half, colours) = self.found(logits, size, &prompt.halved())?;
+        let terms = Rules::new(side, prompt).terms_at_border(&stretched, &half);
+        let mask = match colours {
+            Some(colours) => self.whole.cut(&terms, &colours),
+            None => terms.into_iter().map(Term::is_inside).collect(),
         };
-        let mut mask: Vec<bool> = known.iter().zip(&logits).map(start).collect();
+        let bits = mask.into_iter().map(u8::from).collect();
+        let mask = tidied(Mask::from_bytes(side, side, bits)?, prompt);
+        let signs = mask.bits().iter().map(|bit| f32::from(*bit) * 2.0 - 1.0);
+        Ok(signs.collect())
+    }
+
+    /// The mask at half the side, and the colours that it was cut by; none where it has no inside or outside.
+    fn found(
+        &self,
+        logits: &[f32],
+        size: (usize, usize),
+        prompt: &SnapPrompt,
+    ) -> Result<(Vec<bool>, Option<Colours>), ImageError> {
+        let side = self.half.side;
+        let rules = Rules::new(side, prompt);
+        let terms = rules.terms(&upsample_logits(logits, size, (side, side))?);
+        let clicked = rules.clicked();
+        let mut mask: Vec<bool> = terms.iter().map(|term| term.is_inside()).collect();
+        let mut last = None;
         for _ in 0..ROUNDS {
-            let Some(colours) = Colours::of(&self.colours, &mask, self.side, AROUND) else {
+            let Some(colours) = Colours::of(&self.half, &mask, &clicked) else {
                 break;
             };
-            let cut = self.cut(&logits, &known, &colours);
+            let cut = self.half.cut(&terms, &colours);
+            last = Some(colours);
             if cut == mask {
                 break;
             }
             mask = cut;
         }
-        Ok(mask
-            .into_iter()
-            .map(|inside| if inside { 1.0 } else { -1.0 })
-            .collect())
-    }
-
-    /// What clicks, box and sure logits say, the clicks first.
-    fn known(&self, logits: &[f32], prompt: &SnapPrompt) -> Vec<Known> {
-        let mut known: Vec<Known> = logits
-            .iter()
-            .map(|v| match v {
-                v if *v > SURE => Known::Inside,
-                v if *v < -SURE => Known::Outside,
-                _ => Known::Open,
-            })
-            .collect();
-        let radius = self.side as f32 * CLICK_RADIUS;
-        let reach = prompt.bounding_box.map(|[x0, y0, x1, y1]| {
-            let [dx, dy] = [x1 - x0, y1 - y0].map(|side| (side * BOX_MARGIN).max(1.0));
-            [x0 - dx, y0 - dy, x1 + dx, y1 + dy]
-        });
-        for (at, known) in known.iter_mut().enumerate() {
-            let (x, y) = ((at % self.side) as f32 + 0.5, (at / self.side) as f32 + 0.5);
-            if reach.is_some_and(|[x0, y0, x1, y1]| x < x0 || x > x1 || y < y0 || y > y1) {
-                *known = Known::Outside;
-            }
-            for ([cx, cy], inside) in &prompt.clicks {
-                if (x - cx).powi(2) + (y - cy).powi(2) <= radius * radius {
-                    *known = if *inside {
-                        Known::Inside
-                    } else {
-                        Known::Outside
-                    };
-                }
-            }
-        }
-        known
-    }
-
-    fn cut(&self, logits: &[f32], known: &[Known], colours: &Colours) -> Vec<bool> {
-        let side = self.side;
-        let mut cut = MinCut::new(side, side);
-        for (at, (logit, known)) in logits.iter().zip(known).enumerate() {
-            if *known == Known::Open {
-                let colour = colours
-                    .log_ratio(self.colours[at])
-                    .clamp(-COLOUR_REACH, COLOUR_REACH);
-                let logit = logit.clamp(-LOGIT_REACH, LOGIT_REACH);
-                let pull = LOGIT_WEIGHT * logit + COLOUR_WEIGHT * colour;
-                cut.pull(at, (pull * UNITS) as i32);
-            }
-        }
-        for (links, direction) in self.links.iter().zip([0, 2, 4, 6]) {
-            for (at, other, link) in pairs(side, NEIGHBOURS[direction])
-                .zip(links)
-                .map(|((a, b), l)| (a, b, *l))
-            {
-                match (known[at], known[other]) {
-                    (Known::Open, Known::Open) => cut.join(at, direction, link),
-                    (Known::Open, side) => cut.pull(at, towards(side, link)),
-                    (side, Known::Open) => cut.pull(other, towards(side, link)),
-                    _ => {}
-                }
-            }
-        }
-        let sides = cut.source_side();
-        let of = |(known, inside): (&Known, bool)| match known {
-            Known::Open => inside,
-            known => *known == Known::Inside,
-        };
-        known.iter().zip(sides).map(of).collect()
+        Ok((mask, last))
     }
 }
 
-/// What a neighbour that is known pulls with.
-fn towards(known: Known, link: i32) -> i32 {
-    if known == Known::Inside { link } else { -link }
-}
-
-/// The pairs of pixels that are neighbours in one direction, row by row.
-fn pairs(side: usize, (dx, dy): (isize, isize)) -> impl Iterator<Item = (usize, usize)> {
-    let place = move |at: usize| {
-        let (x, y) = (at % side, at / side);
-        let (x, y) = (x.checked_add_signed(dx)?, y.checked_add_signed(dy)?);
-        (x < side && y < side).then_some((at, y * side + x))
+/// Without crumbs and pinholes, but where a click would go with them.
+fn tidied(mask: Mask, prompt: &SnapPrompt) -> Mask {
+    let mut tidied = mask.clone();
+    let area = mask.area() as f32;
+    tidied.remove_islands((area * CRUMB) as usize);
+    tidied.fill_holes((area * PINHOLE) as usize);
+    let holds = |([x, y], inside): &([f32; 2], bool)| {
+        let (x, y) = (x.max(0.0) as usize, y.max(0.0) as usize);
+        tidied.get(x, y) == *inside || mask.get(x, y) != *inside
     };
-    (0..side * side).filter_map(place)
-}
-
-/// Squared colour differences of the pairs in one direction.
-fn differences(rgb: &[u8], side: usize, direction: (isize, isize)) -> Vec<f32> {
-    let difference = |(a, b): (usize, usize)| {
-        let channel = |c| (f32::from(rgb[a * 3 + c]) - f32::from(rgb[b * 3 + c])).powi(2);
-        channel(0) + channel(1) + channel(2)
-    };
-    pairs(side, direction).map(difference).collect()
+    if prompt.clicks.iter().all(holds) {
+        tidied
+    } else {
+        mask
+    }
 }
 
 #[cfg(test)]
@@ -327,14 +257,17 @@ mod tests {
     #[test]
     fn clicks_and_the_box_are_kept() {
         let picture = SnapPicture::new(&disc(circle(20.0)), SIDE).unwrap();
-        let prompt = SnapPrompt {
-            clicks: vec![([32.0, 32.0], false), ([60.0, 4.0], true)],
+        let mut prompt = SnapPrompt {
+            clicks: Vec::new(),
             bounding_box: Some([20.0, 12.0, 64.0, 60.0]),
         };
-        let snapped = picture.snap(&logits(20.0, 0.4), (16, 16), &prompt).unwrap();
-        assert!(snapped[32 * SIDE + 32] < 0.0 && snapped[4 * SIDE + 60] > 0.0);
-        assert!((0..SIDE).all(|y| snapped[y * SIDE + 15] < 0.0));
-        assert!(snapped[32 * SIDE + 45] > 0.0);
+        let snap = |p: &SnapPrompt| picture.snap(&logits(20.0, 0.4), (16, 16), p).unwrap();
+        let boxed = snap(&prompt);
+        assert!((0..SIDE).all(|y| boxed[y * SIDE + 15] < 0.0));
+        assert!(boxed[32 * SIDE + 32] > 0.0 && boxed[4 * SIDE + 60] < 0.0);
+        prompt.clicks = vec![([32.5, 32.5], false), ([60.5, 4.5], true)];
+        let clicked = snap(&prompt);
+        assert!(clicked[32 * SIDE + 32] < 0.0 && clicked[4 * SIDE + 60] > 0.0);
     }
 
     #[test]
@@ -343,20 +276,35 @@ mod tests {
         let want = SnapPicture::new(&rgb, SIDE).unwrap();
         let picture = crate::RgbImage::from_rgb(SIDE, SIDE, rgb.clone()).unwrap();
         let got = SnapPicture::of_input(&crate::preprocess(&picture, SIDE), SIDE).unwrap();
-        assert_eq!((got.colours, got.links), (want.colours, want.links));
+        assert_eq!(got.whole.colours, want.whole.colours);
         // Four equal pixels for one, as a picture beyond the largest is.
         let large = |at: usize| rgb[(at / 3 / 1024 / 16 * SIDE + at / 3 % 1024 / 16) * 3 + at % 3];
         let large = (0..1024 * 1024 * 3).map(large).collect();
         let large = crate::RgbImage::from_rgb(1024, 1024, large).unwrap();
         let half = SnapPicture::of_input(&crate::preprocess(&large, 1024), 1024).unwrap();
         assert_eq!(half.side(), 512);
-        assert!((0..512 * 512).all(|at| half.colours[at] == want_colour(&rgb, at)));
+        assert!((0..512 * 512).all(|at| half.whole.colours[at] == want_colour(&rgb, at)));
         assert!(SnapPicture::of_input(&[0.0; 5], SIDE).is_err());
     }
 
     fn want_colour(rgb: &[u8], at: usize) -> u16 {
         let from = at / 512 / 8 * SIDE + at % 512 / 8;
         colours::bin(&rgb[from * 3..])
+    }
+
+    #[test]
+    fn crumbs_go_unless_a_click_asks_for_them() {
+        let picture = SnapPicture::new(&disc(circle(20.0)), SIDE).unwrap();
+        let mut logits = logits(20.0, 0.4);
+        logits[0] = 30.0; // a sure island in the corner
+        let corner = |prompt: &SnapPrompt| picture.snap(&logits, (16, 16), prompt).unwrap()[0];
+        assert!(corner(&SnapPrompt::default()) < 0.0);
+        let clicks = vec![([0.5, 0.5], true)];
+        let clicked = SnapPrompt {
+            clicks,
+            ..SnapPrompt::default()
+        };
+        assert!(corner(&clicked) > 0.0);
     }
 
     #[test]
@@ -372,6 +320,9 @@ mod tests {
                 .unwrap();
             assert!(all.iter().all(|v| *v == sign), "{value}");
         }
+        let odd = SnapPicture::new(&[90; 63 * 63 * 3], 63).unwrap();
+        let all = odd.snap(&[9.0; 256], (16, 16), &SnapPrompt::default());
+        assert_eq!(all.unwrap(), [1.0; 63 * 63]);
         assert_eq!(
             SnapPicture::new(&[0; 5], 2).unwrap_err().code(),
             "bad_image"
