@@ -79,7 +79,7 @@ mod tests {
     fn a_mask_that_vanishes_stays_as_the_network_answered() {
         let picture = SnapPicture::new(&[90; 32 * 32 * 3], 32).unwrap();
         let mut logits = [-9.0; 64];
-        logits[9] = 0.2;
+        logits[9] = 9.0;
         let (side, model_size) = (8, 32);
         let answered = |points| Answered {
             logits: &logits,
@@ -91,12 +91,17 @@ mod tests {
             width: 32,
             height: 32,
         };
-        let away = [PromptPoint {
-            x: 6.0,
-            y: 6.0,
-            label: PointLabel::Background,
-        }];
-        let kept = snapped_mask(&picture, &answered(&away), target).unwrap();
+        // A box that the network finds nothing in.
+        let corner = |at, label| PromptPoint {
+            x: at,
+            y: at,
+            label,
+        };
+        let elsewhere = [
+            corner(20.0, PointLabel::BoxTopLeft),
+            corner(30.0, PointLabel::BoxBottomRight),
+        ];
+        let kept = snapped_mask(&picture, &answered(&elsewhere), target).unwrap();
         let raw = upsample_threshold(&logits, (8, 8), (32, 32), 0.0).unwrap();
         assert!(raw.area() > 0 && kept == raw);
     }

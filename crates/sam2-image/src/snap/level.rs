@@ -8,7 +8,7 @@ use crate::min_cut::{MinCut, NEIGHBOURS};
 const COLOUR_WEIGHT: f32 = 0.5;
 const COLOUR_REACH: f32 = 4.0;
 /// What parting two equal neighbours costs.
-const SMOOTH: f32 = 8.0;
+const SMOOTH: f32 = 6.0;
 /// How sharply that falls with their difference.
 const CONTRAST: f32 = 2.0;
 /// Capacities are whole numbers: this many to a unit.

@@ -22,13 +22,11 @@ const PINHOLE: f32 = 0.01;
 /// A cut takes longer than it is worth on larger pictures.
 const LARGEST: usize = 512;
 
-/// A picture as snapping looks at it, side x side pixels and half of that; made once, used for every mask.
+/// A picture as snapping looks at it, side x side pixels; made once, used for every mask.
 #[derive(Debug, Clone)]
 pub struct SnapPicture {
-    /// Where the mask is found.
-    half: Level,
-    /// Where its border is placed.
-    whole: Level,
+    /// A quarter of the side, where the mask is found, then a half and the whole, where its border is placed.
+    levels: [Level; 3],
 }
 
 /// What a mask has to hold to, in pixels of the [`SnapPicture`].
@@ -41,43 +39,33 @@ pub struct SnapPrompt {
 }
 
 impl SnapPrompt {
-    /// The same on a picture of half the side.
-    fn halved(&self) -> Self {
-        let clicks = self.clicks.iter();
+    /// The same on a picture of another size.
+    fn scaled(&self, by: f32) -> Self {
+        let click = |([x, y], inside): &([f32; 2], bool)| ([x * by, y * by], *inside);
         Self {
-            clicks: clicks
-                .map(|([x, y], inside)| ([x / 2.0, y / 2.0], *inside))
-                .collect(),
-            bounding_box: self.bounding_box.map(|corners| corners.map(|v| v / 2.0)),
+            clicks: self.clicks.iter().map(click).collect(),
+            bounding_box: self.bounding_box.map(|corners| corners.map(|v| v * by)),
         }
     }
 }
 
 impl SnapPicture {
-    /// Takes RGB bytes [side, side, 3]; a side of two pixels at least.
+    /// Takes RGB bytes [side, side, 3]; a side of four pixels at least.
     ///
     /// # Errors
     /// [`ImageError::Empty`], [`ImageError::WrongLength`].
     pub fn new(rgb: &[u8], side: usize) -> Result<Self, ImageError> {
         check_buffer("a picture to snap to", side, side, 3, rgb.len())?;
-        let half = side / 2;
-        check_buffer(
-            "half of a picture to snap to",
-            half,
-            half,
-            3,
-            half * half * 3,
-        )?;
-        let mean = |at: usize| {
-            let corner = (at / 3 / half * 2 * side + at / 3 % half * 2) * 3 + at % 3;
-            let four = [0, 3, side * 3, side * 3 + 3].map(|step| u16::from(rgb[corner + step]));
-            (four.iter().sum::<u16>() / 4) as u8
-        };
-        let halved: Vec<u8> = (0..half * half * 3).map(mean).collect();
-        Ok(Self {
-            half: Level::new(&halved, half),
-            whole: Level::new(rgb, side),
-        })
+        let quarter = side / 4;
+        let bytes = quarter * quarter * 3;
+        check_buffer("a quarter of it", quarter, quarter, 3, bytes)?;
+        let half = halved(rgb, side);
+        let levels = [
+            Level::new(&halved(&half, side / 2), quarter),
+            Level::new(&half, side / 2),
+            Level::new(rgb, side),
+        ];
+        Ok(Self { levels })
     }
 
     /// Takes the network's input [3, size, size] ([`crate::preprocess`]), which is the picture at the size that
@@ -104,7 +92,7 @@ impl SnapPicture {
 
     /// Side in pixels.
     pub fn side(&self) -> usize {
-        self.whole.side
+        self.levels[2].side
     }
 
     /// The mask of `logits` [h, w] over the whole picture, snapped: [side, side], 1 inside and -1 outside, to be
@@ -118,46 +106,70 @@ impl SnapPicture {
         size: (usize, usize),
         prompt: &SnapPrompt,
     ) -> Result<Vec<f32>, ImageError> {
-        let side = self.whole.side;
-        let stretched = upsample_logits(logits, size, (side, side))?;
-        let (half, colours) = self.found(logits, size, &prompt.halved())?;
-        let terms = Rules::new(side, prompt).terms_at_border(&stretched, &half);
-        let mask = match colours {
-            Some(colours) => self.whole.cut(&terms, &colours),
-            None => terms.into_iter().map(Term::is_inside).collect(),
-        };
-        let bits = mask.into_iter().map(u8::from).collect();
+        let side = self.side();
+        let mut coarser: Option<(Vec<bool>, Option<Colours>)> = None;
+        for level in &self.levels {
+            let logits = upsample_logits(logits, size, (level.side, level.side))?;
+            let prompt = prompt.scaled(level.side as f32 / side as f32);
+            let rules = Rules::new(level.side, &prompt);
+            coarser = Some(match coarser {
+                None => found(level, &rules, &logits),
+                Some((mask, colours)) => placed(level, &rules, &logits, &mask, colours),
+            });
+        }
+        let bits = coarser.into_iter().flat_map(|(mask, _)| mask);
+        let bits = bits.map(u8::from).collect();
         let mask = tidied(Mask::from_bytes(side, side, bits)?, prompt);
         let signs = mask.bits().iter().map(|bit| f32::from(*bit) * 2.0 - 1.0);
         Ok(signs.collect())
     }
+}
 
-    /// The mask at half the side, and the colours that it was cut by; none where it has no inside or outside.
-    fn found(
-        &self,
-        logits: &[f32],
-        size: (usize, usize),
-        prompt: &SnapPrompt,
-    ) -> Result<(Vec<bool>, Option<Colours>), ImageError> {
-        let side = self.half.side;
-        let rules = Rules::new(side, prompt);
-        let terms = rules.terms(&upsample_logits(logits, size, (side, side))?);
-        let clicked = rules.clicked();
-        let mut mask: Vec<bool> = terms.iter().map(|term| term.is_inside()).collect();
-        let mut last = None;
-        for _ in 0..ROUNDS {
-            let Some(colours) = Colours::of(&self.half, &mask, &clicked) else {
-                break;
-            };
-            let cut = self.half.cut(&terms, &colours);
-            last = Some(colours);
-            if cut == mask {
-                break;
-            }
-            mask = cut;
+/// The mask at the smallest size, and its colours; none where it has no inside or outside.
+fn found(level: &Level, rules: &Rules, logits: &[f32]) -> (Vec<bool>, Option<Colours>) {
+    let (terms, clicked) = (rules.terms(logits), rules.clicked());
+    let mut mask: Vec<bool> = terms.iter().map(|term| term.is_inside()).collect();
+    let mut colours = Colours::of(level, &mask, &clicked);
+    for _ in 0..ROUNDS {
+        let Some(before) = &colours else {
+            break;
+        };
+        let cut = level.cut(&terms, before);
+        if cut == mask {
+            break;
         }
-        Ok((mask, last))
+        mask = cut;
+        colours = Colours::of(level, &mask, &clicked);
     }
+    (mask, colours)
+}
+
+/// The mask of half the side with its border placed anew, and its colours.
+fn placed(
+    level: &Level,
+    rules: &Rules,
+    logits: &[f32],
+    half: &[bool],
+    colours: Option<Colours>,
+) -> (Vec<bool>, Option<Colours>) {
+    let terms = rules.terms_at_border(logits, half);
+    let Some(colours) = colours else {
+        return (terms.into_iter().map(Term::is_inside).collect(), None);
+    };
+    let mask = level.cut(&terms, &colours);
+    let colours = Colours::of(level, &mask, &rules.clicked());
+    (mask, colours)
+}
+
+/// Every four pixels' mean; the last row and column of an odd side are left out.
+fn halved(rgb: &[u8], side: usize) -> Vec<u8> {
+    let half = side / 2;
+    let mean = |at: usize| {
+        let corner = (at / 3 / half * 2 * side + at / 3 % half * 2) * 3 + at % 3;
+        let four = [0, 3, side * 3, side * 3 + 3].map(|step| u16::from(rgb[corner + step]));
+        (four.iter().sum::<u16>() / 4) as u8
+    };
+    (0..half * half * 3).map(mean).collect()
 }
 
 /// Without crumbs and pinholes, but where a click would go with them.
@@ -276,14 +288,14 @@ mod tests {
         let want = SnapPicture::new(&rgb, SIDE).unwrap();
         let picture = crate::RgbImage::from_rgb(SIDE, SIDE, rgb.clone()).unwrap();
         let got = SnapPicture::of_input(&crate::preprocess(&picture, SIDE), SIDE).unwrap();
-        assert_eq!(got.whole.colours, want.whole.colours);
+        assert_eq!(got.levels[2].colours, want.levels[2].colours);
         // Four equal pixels for one, as a picture beyond the largest is.
         let large = |at: usize| rgb[(at / 3 / 1024 / 16 * SIDE + at / 3 % 1024 / 16) * 3 + at % 3];
         let large = (0..1024 * 1024 * 3).map(large).collect();
         let large = crate::RgbImage::from_rgb(1024, 1024, large).unwrap();
         let half = SnapPicture::of_input(&crate::preprocess(&large, 1024), 1024).unwrap();
         assert_eq!(half.side(), 512);
-        assert!((0..512 * 512).all(|at| half.whole.colours[at] == want_colour(&rgb, at)));
+        assert!((0..512 * 512).all(|at| half.levels[2].colours[at] == want_colour(&rgb, at)));
         assert!(SnapPicture::of_input(&[0.0; 5], SIDE).is_err());
     }
 
