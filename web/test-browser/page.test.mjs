@@ -19,6 +19,7 @@ pageTest('hooks: each exists once, and says what it should', async (hooks) => {
   assert.equal(await hooks.status.getAttribute('aria-live'), 'polite');
   assert.equal(await hooks.mask.getAttribute('data-area'), null);
   assert.equal(await hooks.page.getByTestId('download').isDisabled(), true);
+  assert.equal(await hooks.page.getByTestId('snap').isChecked(), false, 'with the small model alone');
 });
 
 pageTest('the state leaves ready and idle in the task of the change event', async (hooks) => {
@@ -85,31 +86,6 @@ pageTest('negative by right click, Alt and the switch; undo and reset bring mask
   assert.equal(await hooks.mask.getAttribute('data-area'), null);
   assert.equal(await hooks.page.locator('#undo').isDisabled(), true);
   await hooks.waitFor('idle');
-});
-
-pageTest('masks of the small model are snapped to edges, until the switch says otherwise', async (hooks) => {
-  await openCat(hooks);
-  const snap = hooks.page.getByTestId('snap');
-  assert.equal(await snap.isChecked(), true);
-  await hooks.clickAt(0.5, 0.5);
-  await hooks.page.waitForFunction(() => document.querySelector('[data-testid=mask]').dataset.area !== undefined);
-  await hooks.waitFor('idle');
-  const snapped = await hooks.area();
-  await hooks.clickAt(0.45, 0.5, { button: 'right' });
-  await hooks.page.waitForFunction((area) => document.querySelector('[data-testid=mask]').dataset.area !== String(area), snapped);
-  await hooks.waitFor('idle');
-  const areas = [];
-  for (const toggle of [() => hooks.page.keyboard.press('e'), () => snap.click()]) {
-    const before = await hooks.area();
-    await toggle();
-    await hooks.page.waitForFunction((area) => ![String(area), undefined].includes(document.querySelector('[data-testid=mask]').dataset.area), before);
-    await hooks.waitFor('idle');
-    areas.push(await hooks.area());
-  }
-  assert.equal(await snap.isChecked(), true);
-  assert.ok(areas[0] !== areas[1], 'both steps are answered anew');
-  await hooks.page.keyboard.press('z');
-  assert.equal(await hooks.area(), snapped, 'and the first of them is what it was');
 });
 
 pageTest('a drag is a box, also backwards, and is cut to the picture; two clicks do the same', async (hooks) => {
@@ -299,4 +275,35 @@ test('under a sub-path', async () => {
   assert.deepEqual(hooks.complaints, []);
   await hooks.context.close();
   await deep.close();
+});
+
+test('masks of the small model are snapped to edges, until the switch says otherwise', async () => {
+  const models = [{ name: 'nano', title: 'Nano', url: 'first.safetensors', licence: 'MIT OR Apache-2.0' }];
+  const server = await startServer({ files: { 'models/manifest.json': JSON.stringify({ schema: 1, default: 'nano', models }) } });
+  const hooks = await openPage(on.browser, server);
+  await openCat(hooks);
+  const snap = hooks.page.getByTestId('snap');
+  assert.equal(await snap.isChecked(), true);
+  await hooks.clickAt(0.5, 0.5);
+  await hooks.page.waitForFunction(() => document.querySelector('[data-testid=mask]').dataset.area !== undefined);
+  await hooks.waitFor('idle');
+  const snapped = await hooks.area();
+  await hooks.clickAt(0.45, 0.5, { button: 'right' });
+  await hooks.page.waitForFunction((area) => document.querySelector('[data-testid=mask]').dataset.area !== String(area), snapped);
+  await hooks.waitFor('idle');
+  const areas = [];
+  for (const toggle of [() => hooks.page.keyboard.press('e'), () => snap.click()]) {
+    const before = await hooks.area();
+    await toggle();
+    await hooks.page.waitForFunction((area) => ![String(area), undefined].includes(document.querySelector('[data-testid=mask]').dataset.area), before);
+    await hooks.waitFor('idle');
+    areas.push(await hooks.area());
+  }
+  assert.equal(await snap.isChecked(), true);
+  assert.ok(areas[0] !== areas[1], 'both steps are answered anew');
+  await hooks.page.keyboard.press('z');
+  assert.equal(await hooks.area(), snapped, 'and the first of them is what it was');
+  assert.deepEqual(hooks.complaints, []);
+  await hooks.context.close();
+  await server.close();
 });
