@@ -107,58 +107,52 @@ impl SnapPicture {
         prompt: &SnapPrompt,
     ) -> Result<Vec<f32>, ImageError> {
         let side = self.side();
-        let mut coarser: Option<(Vec<bool>, Option<Colours>)> = None;
-        for level in &self.levels {
+        let scaled = |level: &Level| prompt.scaled(level.side as f32 / side as f32);
+        let prompts = self.levels.each_ref().map(scaled);
+        let mut mask = Vec::new();
+        for (at, level) in self.levels.iter().enumerate() {
             let logits = upsample_logits(logits, size, (level.side, level.side))?;
-            let prompt = prompt.scaled(level.side as f32 / side as f32);
-            let rules = Rules::new(level.side, &prompt);
-            coarser = Some(match coarser {
+            let rules = Rules::new(level.side, &prompts[at]);
+            mask = match at.checked_sub(1) {
                 None => found(level, &rules, &logits),
-                Some((mask, colours)) => placed(level, &rules, &logits, &mask, colours),
-            });
+                Some(below) => {
+                    let coarser = &self.levels[below];
+                    let clicked = Rules::new(coarser.side, &prompts[below]).clicked();
+                    let colours = Colours::of(coarser, &mask, &clicked);
+                    placed(level, &rules.terms_at_border(&logits, &mask), colours)
+                }
+            };
         }
-        let bits = coarser.into_iter().flat_map(|(mask, _)| mask);
-        let bits = bits.map(u8::from).collect();
+        let bits = mask.into_iter().map(u8::from).collect();
         let mask = tidied(Mask::from_bytes(side, side, bits)?, prompt);
         let signs = mask.bits().iter().map(|bit| f32::from(*bit) * 2.0 - 1.0);
         Ok(signs.collect())
     }
 }
 
-/// The mask at the smallest size, and its colours; none where it has no inside or outside.
-fn found(level: &Level, rules: &Rules, logits: &[f32]) -> (Vec<bool>, Option<Colours>) {
+/// The mask at the smallest size.
+fn found(level: &Level, rules: &Rules, logits: &[f32]) -> Vec<bool> {
     let (terms, clicked) = (rules.terms(logits), rules.clicked());
     let mut mask: Vec<bool> = terms.iter().map(|term| term.is_inside()).collect();
-    let mut colours = Colours::of(level, &mask, &clicked);
     for _ in 0..ROUNDS {
-        let Some(before) = &colours else {
-            break;
+        let cut = match Colours::of(level, &mask, &clicked) {
+            Some(colours) => level.cut(&terms, &colours),
+            None => break,
         };
-        let cut = level.cut(&terms, before);
         if cut == mask {
             break;
         }
         mask = cut;
-        colours = Colours::of(level, &mask, &clicked);
     }
-    (mask, colours)
+    mask
 }
 
-/// The mask of half the side with its border placed anew, and its colours.
-fn placed(
-    level: &Level,
-    rules: &Rules,
-    logits: &[f32],
-    half: &[bool],
-    colours: Option<Colours>,
-) -> (Vec<bool>, Option<Colours>) {
-    let terms = rules.terms_at_border(logits, half);
-    let Some(colours) = colours else {
-        return (terms.into_iter().map(Term::is_inside).collect(), None);
-    };
-    let mask = level.cut(&terms, &colours);
-    let colours = Colours::of(level, &mask, &rules.clicked());
-    (mask, colours)
+/// The mask of half the side with its border placed anew; there are no colours where it has no inside or outside.
+fn placed(level: &Level, terms: &[Term], colours: Option<Colours>) -> Vec<bool> {
+    match colours {
+        Some(colours) => level.cut(terms, &colours),
+        None => terms.iter().map(|term| term.is_inside()).collect(),
+    }
 }
 
 /// Every four pixels' mean; the last row and column of an odd side are left out.
