@@ -18,7 +18,7 @@ import { Tracks } from './tracks.js';
 /** @typedef {import('../types.js').ImageBox} ImageBox */
 /** @typedef {import('../types.js').PageState} PageState */
 /** @typedef {import('../status.js').Message} Message */
-/** What the server's owner allows; the package's own limits where it says nothing. @typedef {{ maxFrames?: number, maxFrameDimension?: number, snap?: boolean }} VideoLimits */
+/** What the server's owner allows (the package's own limits where it says nothing), and whether masks are snapped to edges. @typedef {{ maxFrames?: number, maxFrameDimension?: number, snap?: boolean }} VideoLimits */
 /** @typedef {{ abort: AbortController, done: number, total: number, paused: boolean }} Tracking */
 
 /**
